@@ -1,0 +1,119 @@
+# greenhook: the only entry point for building, testing, measuring and installing.
+#   make            library and command        make check    all tests
+#   make demo       the main job, measured     make install  PREFIX=/usr/local DESTDIR=
+#   make V=1 ...    show the commands          make SAN=address|undefined ...  sanitizer build
+
+.DEFAULT_GOAL := all
+VERSION := 0.1.0
+PREFIX ?= /usr/local
+DESTDIR ?=
+LIBDIR ?= $(PREFIX)/lib
+B ?= build
+CC ?= gcc
+Q := $(if $(V),,@)
+PYTHON := /usr/bin/python3
+
+WARN := -Wall -Wextra -Werror -Wno-unused-parameter
+CFLAGS ?= -O2 -g
+BASE_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -D_GNU_SOURCE -DGREENHOOK_VERSION='"$(VERSION)"' \
+	-Isrc -Iinclude -I. -MMD -MP
+# The runtime switches stacks: no LTO, no cached TLS addresses, no CET notes it could not honour.
+LIB_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-lto \
+	-fno-omit-frame-pointer -fcf-protection=none -fexceptions -fno-stack-protector
+
+ifneq ($(SAN),)
+B := build/$(SAN)
+CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all
+endif
+
+LIB_SRC := $(wildcard src/*.c src/*/*.c hooks/*.c) preload/init.c
+LIB_ASM := src/arch/$(shell uname -m)/switch.S
+LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
+CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c))
+CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
+
+.PHONY: all lib check unit integration demo bench install clean setup programs format format-check
+all: $(B)/libgreenhook.so $(B)/greenhook
+lib: $(B)/libgreenhook.so
+
+$(B)/libgreenhook.so: $(LIB_OBJ) src/greenhook.map
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,libgreenhook.so.0 -Wl,-z,nodelete -Wl,-z,now \
+		-Wl,--version-script=src/greenhook.map -o $@ $(LIB_OBJ) -ldl
+
+$(B)/greenhook: $(CLI_OBJ)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $(CLI_OBJ)
+
+$(B)/obj/cli/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CFLAGS) $(BASE_CFLAGS) -c -o $@ $<
+
+$(B)/obj/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CFLAGS) $(LIB_CFLAGS) -c -o $@ $<
+
+$(B)/obj/%.o: %.S
+	@mkdir -p $(@D)
+	@echo "  AS      $<"
+	$(Q)$(CC) $(CFLAGS) $(LIB_CFLAGS) -c -o $@ $<
+
+# Plain pthread programs of the integration tests, the demo and the benchmarks: no greenhook in them.
+PROGRAMS := $(patsubst integration/programs/%.c,$(B)/programs/%,$(wildcard integration/programs/*.c)) \
+	$(patsubst integration/programs/%.cc,$(B)/programs/%,$(wildcard integration/programs/*.cc)) \
+	$(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
+programs: $(PROGRAMS)
+$(B)/programs/%: integration/programs/%.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic -o $@ $< -ldl -lm
+$(B)/programs/%: integration/programs/%.cc
+	@mkdir -p $(@D)
+	@echo "  CXX     $<"
+	$(Q)$(CXX) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $<
+$(B)/bench/%: bench/%.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -o $@ $<
+
+include tests/tests.mk
+
+setup:
+	$(Q).ci/setup
+
+check: setup
+	$(Q)$(MAKE) --no-print-directory all programs unit-build
+	$(Q)$(MAKE) --no-print-directory unit
+	$(Q)$(MAKE) --no-print-directory integration
+
+integration: all programs
+	$(Q)$(PYTHON) -m pytest -q integration $(if $(K),-k '$(K)')
+
+demo: setup
+	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)$(PYTHON) bench/demo.py
+
+install: all
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include \
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m 755 $(B)/greenhook $(DESTDIR)$(PREFIX)/bin/greenhook
+	install -m 755 $(B)/libgreenhook.so $(DESTDIR)$(LIBDIR)/libgreenhook.so.$(VERSION)
+	ln -sf libgreenhook.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgreenhook.so.0
+	ln -sf libgreenhook.so.0 $(DESTDIR)$(LIBDIR)/libgreenhook.so
+	install -m 644 include/greenhook.h $(DESTDIR)$(PREFIX)/include/greenhook.h
+	install -m 644 docs/man/greenhook.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 docs/man/greenhook.7 $(DESTDIR)$(PREFIX)/share/man/man7/
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+		docs/greenhook.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/greenhook.pc
+
+format:
+	clang-format -i $(shell git ls-files '*.c' '*.h')
+format-check:
+	clang-format --dry-run -Werror $(shell git ls-files '*.c' '*.h')
+
+clean:
+	rm -rf build
+
+-include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)

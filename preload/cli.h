@@ -1,0 +1,89 @@
+/* cli.h: what the files of the `greenhook` command share: exit codes, the ELF facts and the
+ * diagnosis.
+ *
+ * The command is an ordinary program: it links nothing of the runtime and exports nothing.  Names
+ * carry the file they live in (`elf_*` is elf.c).  Calls go one way:
+ * `main → {run, doctor, coverage} → doctor_examine → {path, elf}`.
+ */
+#ifndef GREENHOOK_CLI_H
+#define GREENHOOK_CLI_H
+
+#include <limits.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define WORKERS_MAX 256
+
+/* Exit codes of the command itself, as env(1) has them; otherwise the program's own. */
+enum {
+	EXIT_NOT_GREEN = 1,	/* doctor: will run natively */
+	EXIT_USAGE = 2,		/* unknown command or option, bad value */
+	EXIT_SELF = 125,	/* greenhook itself failed, such as its library is missing */
+	EXIT_CANNOT_EXEC = 126, /* the program exists and cannot be executed */
+	EXIT_NOT_FOUND = 127,	/* no such program */
+};
+
+/* main.c */
+int usage_error(const char *format, ...) __attribute__((format(printf, 1, 2)));
+void usage_print_help(void);
+
+/* The commands: argv[0] is the command's name. */
+int run_main(int argc, char **argv);
+int doctor_main(int argc, char **argv);
+int coverage_main(int argc, char **argv);
+
+/* path.c: find `name` the way execvp does.  Returns 0, or the exit code (126, 127) after
+ * printing one line about it; ret_path is written only on success. */
+int path_find(const char *name, char ret_path[PATH_MAX]);
+/* The same search without a message; returns 0 or -errno. */
+int path_find_try(const char *name, char ret_path[PATH_MAX]);
+const char *path_base(const char *path);
+
+/* elf.c: what one file says about itself. */
+enum elf_form {
+	ELF_FORM_OTHER,	  /* neither ELF nor a script */
+	ELF_FORM_SCRIPT,  /* starts with #! ; `shebang` is the rest of the line */
+	ELF_FORM_DAMAGED, /* ELF magic, but truncated or inconsistent; `damage` says where */
+	ELF_FORM_FOREIGN, /* ELF of another class, byte order or machine; only these are filled */
+	ELF_FORM_NATIVE,  /* ELF this machine's loader would take; all fields are filled */
+};
+
+struct elf_facts {
+	enum elf_form form;
+	const char *damage;
+	uint8_t elf_class;
+	uint8_t byte_order;
+	uint16_t machine;
+	uint16_t type;
+	bool has_interp;
+	bool has_dynamic;
+	bool is_pie;	       /* DF_1_PIE */
+	bool imports_threads;  /* pthread_create or thrd_create is an undefined dynamic symbol */
+	bool is_go;	       /* carries Go's build information */
+	char interp[PATH_MAX]; /* PT_INTERP */
+	char soname[64];       /* DT_SONAME, cut short if longer */
+	char shebang[256];     /* as much of the line as the kernel reads */
+};
+
+/* Reads fd, a regular file.  Never fails on the content: that is what `form` is for.
+ * Returns 0, or -errno when the file cannot be read at all. */
+int elf_read(int fd, struct elf_facts *ret_facts);
+
+/* doctor.c: will this program run green? */
+enum outlook {
+	OUTLOOK_GREEN,
+	OUTLOOK_PARTLY,	 /* green threads, but a part of the program stays out of sight; `reason` */
+	OUTLOOK_NATIVE,	 /* cannot run green; `reason` */
+	OUTLOOK_UNKNOWN, /* executable but not readable: try green, nothing is lost */
+};
+
+struct diagnosis {
+	enum outlook outlook;
+	char reason[2 * PATH_MAX];
+	char chain[2 * PATH_MAX]; /* "script -> interpreter -> ...", empty for a plain binary */
+	struct elf_facts facts;	  /* of the file that is loaded in the end */
+};
+
+void doctor_examine(const char *path, struct diagnosis *ret_diagnosis);
+
+#endif

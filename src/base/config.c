@@ -1,0 +1,65 @@
+/* Parses the option table; see config.h.  Uses no libc service that could allocate or be hooked. */
+#include <string.h>
+
+#include "src/base/config.h"
+#include "src/base/report.h"
+
+struct ghi_config ghi_config = {
+#define OPT(field, var, def, min, max, help) .field = def,
+#include "src/base/config.def"
+#undef OPT
+};
+
+/* A decimal number with an optional K, M or G; false when the text is anything else. */
+static int parse_number(const char *s, uint64_t *ret)
+{
+	uint64_t v = 0;
+	if (*s < '0' || *s > '9')
+		return 0;
+	for (; *s >= '0' && *s <= '9'; s++)
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(*s - '0'), &v))
+			return 0;
+	unsigned shift = 0;
+	if (*s == 'K' || *s == 'k')
+		shift = 10;
+	else if (*s == 'M' || *s == 'm')
+		shift = 20;
+	else if (*s == 'G' || *s == 'g')
+		shift = 30;
+	if (shift)
+		s++;
+	if (*s || (shift && v > UINT64_MAX >> shift))
+		return 0;
+	*ret = v << shift;
+	return 1;
+}
+
+static const char *lookup(char **envp, const char *name)
+{
+	size_t n = strlen(name);
+	for (; envp && *envp; envp++)
+		if (!strncmp(*envp, name, n) && (*envp)[n] == '=')
+			return *envp + n + 1;
+	return NULL;
+}
+
+static void load_one(char **envp, const char *var, uint64_t *field, uint64_t min, uint64_t max)
+{
+	const char *text = lookup(envp, var);
+	uint64_t v;
+	if (!text || !*text)
+		return;
+	if (parse_number(text, &v) && v >= min && v <= max)
+		*field = v;
+	else
+		ghi_say("%s=%s is not a number from %lu to %lu; using the default %lu", var, text,
+			min, max, *field);
+}
+
+void ghi_config_load(char **envp)
+{
+#define OPT(field, var, def, min, max, help) load_one(envp, var, &ghi_config.field, min, max);
+#include "src/base/config.def"
+#undef OPT
+}

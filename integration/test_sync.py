@@ -1,0 +1,53 @@
+"""Mutexes, conditions, read-write locks, semaphores, barriers, spin locks, raw futexes."""
+
+
+def test_mutex_kinds_and_errors(agree):
+    agree("mutex_kinds")
+
+
+def test_mutex_contention(agree):
+    agree("mutex_contend")
+
+
+def test_memory_freed_right_after_unlock(agree):
+    agree("mutex_free")
+
+
+def test_cond_signal_and_broadcast(agree):
+    agree("cond_wake")
+
+
+def test_cond_timed_waits(agree):
+    agree("cond_timed")
+
+
+def test_producers_consumers_hash(agree):
+    agree("queue_hash")
+
+
+def test_rwlock(agree):
+    agree("rwlock")
+
+
+def test_semaphores(agree):
+    agree("sem")
+
+
+def test_barrier(agree):
+    agree("barrier")
+
+
+def test_spin_more_threads_than_cpus(agree):
+    agree("spin")
+
+
+def test_futex_system_call(agree):
+    agree("futex")
+
+
+def test_process_shared(agree):
+    agree("pshared")
+
+
+def test_static_initialisers(agree):
+    agree("static_init")

@@ -94,7 +94,7 @@ class Server:
             if not match:
                 raise RuntimeError(f"{self.name} did not start: {self.errors() or 'no port named'}")
             self.port = int(match.group(1))
-            self.pid = program_pid(self.proc.pid)
+            self.pid = self.proc.pid  # `greenhook run` becomes the program by exec
             if self.mode == "green":
                 with open(f"/proc/{self.pid}/maps") as maps:
                     if "libgreenhook" not in maps.read():
@@ -133,15 +133,6 @@ class Server:
         if status != self.expected_exit:
             fail(f"{self.name} ended with status {status}, expected {self.expected_exit}: {self.errors()}")
         self.proc.stdout.close()
-
-
-def program_pid(pid):
-    """`greenhook run` may exec the program or stay as its parent."""
-    if os.path.basename(os.readlink(f"/proc/{pid}/exe")) == "greenhook":
-        with open(f"/proc/{pid}/task/{pid}/children") as f:
-            children = f.read().split()
-        return int(children[0]) if children else pid
-    return pid
 
 
 def run_json(name, argv, limit_s):

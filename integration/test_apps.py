@@ -8,7 +8,7 @@ import importlib
 
 import pytest
 
-PARTS = ["servers"]
+PARTS = ["servers", "database", "languages", "unharmed"]
 pytest.register_assert_rewrite("apps.harness", "apps.clients", *(f"apps.{part}" for part in PARTS))
 for part in PARTS:
     importlib.import_module(f"apps.{part}")

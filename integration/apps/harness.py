@@ -19,7 +19,8 @@ import pytest
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 BUILD = os.path.join(ROOT, os.environ.get("B", "build"))
-LIBRARY, COMMAND = os.path.join(BUILD, "libgreenhook.so"), os.path.join(BUILD, "greenhook")
+LIBRARY = os.path.abspath(os.environ.get("GREENHOOK_LIB", os.path.join(BUILD, "libgreenhook.so")))
+COMMAND = os.path.join(BUILD, "greenhook")
 PYTHON = "/usr/bin/python3"
 READY_LIMIT_S, RUN_LIMIT_S, END_LIMIT_S, STACKS_LIMIT_S = 20, 40, 20, 30
 
@@ -42,7 +43,10 @@ class Mode:
         env = {k: v for k, v in os.environ.items() if k != "LD_PRELOAD" and not k.startswith("GREENHOOK_")}
         env["LC_ALL"] = "C"
         if self.green:
+            # The caller's tuning reaches the green runs only.
+            env.update({k: v for k, v in os.environ.items() if k.startswith("GREENHOOK_") and k != "GREENHOOK_LIB"})
             env["GREENHOOK_WORKERS"] = str(self.workers)
+            env["GREENHOOK_LIBRARY"] = LIBRARY
             if preload:
                 env["LD_PRELOAD"] = LIBRARY
         return env
@@ -119,16 +123,6 @@ def stacks(pid):
         return f"no stacks: {error}"
 
 
-def program_pid(pid):
-    """`greenhook run` may exec the program or stay as its parent."""
-    with contextlib.suppress(OSError):
-        if os.readlink(f"/proc/{pid}/exe") == os.path.realpath(COMMAND):
-            with open(f"/proc/{pid}/task/{pid}/children") as f:
-                children = f.read().split()
-            return int(children[0]) if children else pid
-    return pid
-
-
 def end_group(proc):
     """Ends what we started and everything it started: it leads its own process group."""
     with contextlib.suppress(ProcessLookupError):
@@ -145,7 +139,7 @@ def run(mode, argv, limit_s=RUN_LIMIT_S, preload=False, input_bytes=None, cwd=No
         try:
             out, _ = proc.communicate(input_bytes, timeout=limit_s)
         except subprocess.TimeoutExpired:
-            where = stacks(program_pid(proc.pid))
+            where = stacks(proc.pid)
             end_group(proc)
             raise AssertionError(f"{argv} ({mode.name}) was not finished after {limit_s} s\n{where}") from None
         err.seek(0)
@@ -166,13 +160,13 @@ class Server:
 
     def __enter__(self):
         self.output = tempfile.TemporaryFile()
+        # `greenhook run` becomes the program by exec: one pid, one exit status.
         self.proc = subprocess.Popen(self.mode.command(self.argv), stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
                                      env=self.mode.environment(), cwd=self.cwd, start_new_session=True)
         try:
             wait_until(self.is_ready, READY_LIMIT_S, f"{self.argv[0]} ready")
-            self.pid = program_pid(self.proc.pid)
             if self.mode.green:
-                with open(f"/proc/{self.pid}/maps") as maps:
+                with open(f"/proc/{self.proc.pid}/maps") as maps:
                     assert "libgreenhook" in maps.read(), f"{self.argv[0]} runs without the library"
         except BaseException as error:
             self.give_up(error)
@@ -197,13 +191,13 @@ class Server:
         return os.pread(self.output.fileno(), size, 0).decode(errors="replace")
 
     def kernel_threads(self):
-        return len(os.listdir(f"/proc/{self.pid}/task"))
+        return len(os.listdir(f"/proc/{self.proc.pid}/task"))
 
     def __exit__(self, kind, error, trace):
         if error:
             self.give_up(error)
         with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+            os.kill(self.proc.pid, signal.SIGTERM)
         try:
             self.status = self.proc.wait(END_LIMIT_S)
         except subprocess.TimeoutExpired:
@@ -213,6 +207,6 @@ class Server:
     def give_up(self, error):
         """Adds the stacks and the last output to whatever went wrong, then ends the program."""
         alive = self.proc.poll() is None
-        where = stacks(program_pid(self.proc.pid)) if alive else f"it had ended with status {self.proc.returncode}"
+        where = stacks(self.proc.pid) if alive else f"it had ended with status {self.proc.returncode}"
         end_group(self.proc)
         raise AssertionError(f"{self.argv[0]} ({self.mode.name}): {error}\noutput: {self.text()[-3000:]}\n{where}") from error

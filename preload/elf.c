@@ -40,7 +40,7 @@ struct image {
 
 /* The dynamic section's entries we use; addresses are the file's virtual ones, 0 when absent. */
 struct dynamic {
-	uint64_t symtab, strtab, strsz, hash, gnu_hash, soname, flags_1;
+	uint64_t symtab, strtab, strsz, soname, flags_1;
 };
 
 /* `length` bytes at `offset`, or NULL when the file ends before. */
@@ -113,12 +113,6 @@ static const char *read_dynamic(const struct image *image, const Elf64_Phdr *ph,
 		case DT_STRSZ:
 			ret->strsz = entry.d_un.d_val;
 			break;
-		case DT_HASH:
-			ret->hash = entry.d_un.d_ptr;
-			break;
-		case DT_GNU_HASH:
-			ret->gnu_hash = entry.d_un.d_ptr;
-			break;
 		case DT_SONAME:
 			ret->soname = entry.d_un.d_val;
 			break;
@@ -128,36 +122,6 @@ static const char *read_dynamic(const struct image *image, const Elf64_Phdr *ph,
 		}
 	}
 	return NULL;
-}
-
-/* The dynamic symbol table has no length of its own: it follows from the hash table.
- * A lie costs nothing, for every symbol is range-checked again. */
-static uint64_t count_symbols(const struct image *image, const struct dynamic *dyn)
-{
-	uint32_t
-	    h[4]; /* hash: nbucket, nchain.  GNU hash: nbuckets, symoffset, bloom words, shift */
-	if (dyn->hash && get(image, offset_of(image, dyn->hash), h, 2 * sizeof(*h)))
-		return h[1];
-	uint64_t table = dyn->gnu_hash ? offset_of(image, dyn->gnu_hash) : image->size;
-	if (!get(image, table, h, sizeof(h)))
-		return 0;
-
-	/* The last chain starts at the highest bucket and ends at the first odd word. */
-	uint64_t buckets = table + sizeof(h) + (uint64_t)h[2] * 8, last = 0;
-	uint64_t chains = buckets + (uint64_t)h[0] * 4;
-	for (uint64_t i = 0; i < h[0]; i++) {
-		uint32_t first;
-		if (!get(image, buckets + i * 4, &first, sizeof(first)))
-			return 0;
-		if (first > last)
-			last = first;
-	}
-	if (last < h[1])
-		return h[1]; /* nothing defined: only the imports before the hashed part */
-	for (uint32_t word = 0; !(word & 1); last++)
-		if (!get(image, chains + (last - h[1]) * 4, &word, sizeof(word)))
-			break;
-	return last;
 }
 
 /* Does the string table hold exactly `name` at `index`? */
@@ -171,19 +135,21 @@ static bool name_is(const struct image *image, const struct dynamic *dyn, uint64
 	return found && memcmp(found, name, length) == 0;
 }
 
+/* The symbol table has no length of its own, and the hash tables do not tell it when nothing is
+ * exported.  Every linker puts the string table behind it, so we read up to there, or to the end of
+ * the file; what lies between would have to look exactly like this import to mislead us. */
 static bool imports_threads(const struct image *image, const struct dynamic *dyn)
 {
-	uint64_t symbols = offset_of(image, dyn->symtab), strings = offset_of(image, dyn->strtab);
-	uint64_t count = dyn->symtab && dyn->strtab ? count_symbols(image, dyn) : 0;
-	for (uint64_t i = 0; i < count; i++) {
-		Elf64_Sym symbol;
-		if (!get(image, symbols + i * sizeof(symbol), &symbol, sizeof(symbol)))
-			return false;
+	if (!dyn->symtab || !dyn->strtab)
+		return false;
+	uint64_t at = offset_of(image, dyn->symtab), strings = offset_of(image, dyn->strtab);
+	uint64_t end = strings > at ? strings : image->size;
+	Elf64_Sym symbol;
+	for (; at < end && get(image, at, &symbol, sizeof(symbol)); at += sizeof(symbol))
 		if (symbol.st_shndx == SHN_UNDEF &&
 		    (name_is(image, dyn, strings, symbol.st_name, "pthread_create") ||
 		     name_is(image, dyn, strings, symbol.st_name, "thrd_create")))
 			return true;
-	}
 	return false;
 }
 

@@ -10,7 +10,7 @@ import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
-from .harness import NATIVE, run
+from .harness import NATIVE
 
 CLIENT_LIMIT_S = 25
 

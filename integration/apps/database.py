@@ -4,7 +4,7 @@ The data directory is made, filled, changed and checked in the mode under test. 
 sysbench does the same work every time, so the checksums of the tables must be the native ones; with eight threads they
 depend on timing, so there the tables are checked instead.
 """
-from .harness import Server, run, scratch, workload, NATIVE
+from .harness import NATIVE, Server, run, scratch, workload
 
 TABLES, ROWS = 2, 2000
 SYSBENCH = ["sysbench", "oltp_read_write", "--mysql-user=root", "--mysql-db=sbtest", f"--tables={TABLES}", f"--table-size={ROWS}",

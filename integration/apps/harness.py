@@ -116,7 +116,7 @@ def wait_until(condition, limit_s, what):
 def stacks(pid):
     """Where every kernel thread of a program that does not answer stands."""
     try:
-        done = subprocess.run(["gdb", "-batch", "-p", str(pid), "-ex", "thread apply all bt"], capture_output=True, text=True,
+        done = subprocess.run(["gdb", "-batch", "-p", str(pid), "-ex", "thread apply all bt 14"], capture_output=True, text=True,
                               timeout=STACKS_LIMIT_S, env=NATIVE.environment(), stdin=subprocess.DEVNULL)
         return done.stdout[-12000:]
     except (OSError, subprocess.TimeoutExpired) as error:

@@ -11,7 +11,7 @@ import shutil
 import tempfile
 
 from .clients import echo_all
-from .harness import HERE, Server, run, scratch, workload, NATIVE
+from .harness import HERE, NATIVE, Server, run, workload
 
 CONNECTIONS, LINES = 50, 30
 # Green: workers, spares and helpers, but not a kernel thread per connection. A JVM's own threads are green as well.

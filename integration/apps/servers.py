@@ -2,8 +2,8 @@
 import json
 import os
 
-from .clients import backend, curl_all, digest, make_files
-from .harness import PYTHON, Server, free_port, run, scratch, workload, NATIVE
+from .clients import backend, curl_all, make_files
+from .harness import NATIVE, PYTHON, Server, free_port, run, scratch, workload
 
 
 def write(folder, name, text):

@@ -9,7 +9,7 @@ import subprocess
 from concurrent.futures import ThreadPoolExecutor
 
 from .clients import curl_all, digest, make_files
-from .harness import HERE, Server, free_port, run, scratch, wait_until, workload, NATIVE
+from .harness import NATIVE, HERE, Server, free_port, run, scratch, wait_until, workload
 
 PIPELINES = [
     "seq 100000 | sort -rn | head -1000 | md5sum",

@@ -7,6 +7,7 @@ made from them by patching bytes.
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import stat
@@ -718,6 +719,18 @@ def test_manual_names_every_option_and_exit_code():
     for word in ("--workers", "--stack", "--verbose", "--markdown", "--json", "--version", "--help",
                  "GREENHOOK_LIBRARY", "125", "126", "127"):
         assert word in page, word
+
+
+def test_manual_names_every_environment_variable():
+    """Those that some source file spells out, in greenhook(1) or greenhook(7)."""
+    pages = MAN1.read_text() + MAN7.read_text()
+    sources = [path for folder in ("src", "hooks", "preload") for path in (ROOT / folder).rglob("*")
+               if path.suffix in (".c", ".h", ".def")]
+    names = {name for path in sources
+             for name in re.findall(r'"(GREENHOOK(?:_[A-Z]+)*)[="]', path.read_text())}
+    assert "GREENHOOK_WORKERS" in names
+    for name in sorted(names):
+        assert re.search(rf"\b{name}\b", pages), name
 
 
 def test_manual_formats_without_warnings():

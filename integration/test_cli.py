@@ -340,7 +340,8 @@ def test_standard_input_is_the_programs(library):
 @pytest.mark.parametrize("command", ["run", "doctor"])
 @pytest.mark.parametrize("program", ["no-such-program", "/nonexistent/program", "", "/etc/passwd/x"])
 def test_missing_program_is_127(library, command, program):
-    result = cli(command, program, env={"GREENHOOK_LIBRARY": library})
+    # A folder in PATH that may not be searched would make it 126, as with execvp.
+    result = cli(command, program, env={"GREENHOOK_LIBRARY": library, "PATH": "/usr/bin:/bin"})
     assert (result.returncode, result.stdout) == (127, "")
     assert result.stderr.startswith(f"greenhook: {program}: ")
     assert result.stderr.count("\n") == 1

@@ -1,0 +1,15 @@
+"""Whatever gets on with kernel threads gets on here, even with a single worker: a thread stuck in
+the kernel, spinning or computing never stops the others."""
+
+
+def test_inline_system_call_blocks_only_its_thread(agree):
+    agree("progress_inline", workers=(1, 2))
+
+
+def test_spinning_thread_does_not_stop_the_one_it_waits_for(agree):
+    agree("progress_spin", workers=(1, 2))
+
+
+def test_computing_thread_does_not_stop_a_thousand_others(agree):
+    native = agree("progress_compute", workers=(1,))
+    assert "progress yes" in native.out and "timers yes" in native.out

@@ -1,0 +1,34 @@
+"""Thread identity and thread-local storage: among them the six ways in which a thread control
+block that is not quite glibc's gives itself away. Each has a test with its name."""
+
+
+def test_thread_local_values_survive_blocking(agree):
+    agree("tls_values")
+
+
+def test_dlopen_dynamic_tls(agree, build_library):
+    agree("tls_dlopen", build_library("tls_dynamic.c"))
+
+
+def test_defect_child_of_fork_crashes(agree):
+    agree("fork_thread")
+
+
+def test_defect_setuid_never_returns(agree):
+    agree("tls_setuid")
+
+
+def test_defect_dlopened_initial_exec_tls_reads_zero(agree, build_library):
+    agree("tls_dlopen", build_library("tls_static.c"))
+
+
+def test_defect_recursive_mutex_granted_twice(agree):
+    agree("tls_recursive")
+
+
+def test_defect_sched_getcpu_always_zero(agree):
+    agree("tls_cpu")
+
+
+def test_defect_getattr_np_reports_the_main_stack(agree):
+    agree("thread_getattr")

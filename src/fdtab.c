@@ -1,0 +1,194 @@
+/* The descriptor table; see fdtab.h. */
+#include <sys/epoll.h>
+#include <sys/mman.h>
+
+#include "src/fdtab.h"
+#include "src/park.h"
+#include "src/poller.h"
+#include "src/sched.h"
+
+enum { CHUNK = 1024, CHUNKS = 4096 };
+
+static struct ghi_fd *table[CHUNKS]; /* published by compare-and-swap, never freed */
+static uint32_t top_chunk;	     /* one past the highest chunk in use, a hint for ranges */
+static bool all_shared;
+
+uint32_t ghi_fd_flags_epoch = 1;
+
+struct ghi_fd *ghi_fd_peek(int fd)
+{
+	if (fd < 0 || fd >= CHUNK * CHUNKS)
+		return NULL;
+	struct ghi_fd *chunk = load_acquire(&table[fd / CHUNK]); /* pairs with the swap below */
+	return chunk ? &chunk[fd % CHUNK] : NULL;
+}
+
+struct ghi_fd *ghi_fd_get(int fd)
+{
+	struct ghi_fd *e = ghi_fd_peek(fd);
+	if (e || fd < 0 || fd >= CHUNK * CHUNKS)
+		return e;
+	long r = ghi_sys(SYS_mmap, NULL, CHUNK * sizeof(struct ghi_fd), PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r < 0 && r > -4096)
+		return NULL;
+	struct ghi_fd *none = NULL;
+	if (!cas_acq_rel(&table[fd / CHUNK], &none, (struct ghi_fd *)r))
+		ghi_sys(SYS_munmap, r, CHUNK * sizeof(struct ghi_fd));
+	uint32_t top = load_relaxed(&top_chunk);
+	while (top < (uint32_t)fd / CHUNK + 1 &&
+	       !cas_acq_rel(&top_chunk, &top, (uint32_t)fd / CHUNK + 1))
+		;
+	return ghi_fd_peek(fd);
+}
+
+void ghi_fd_unlink(struct ghi_fd *e, struct ghi_fd_waiter *w)
+{
+	if (w->link.next)
+		ghi_list_remove(&w->link);
+}
+
+/* Under the lock.  Notifies every poll-like waiter of dirs, and one other per direction. */
+static void wake_waiters(struct ghi_fd *e, unsigned dirs, enum ghi_wakeup why, bool everybody,
+			 struct ghi_gthread **ret_ready)
+{
+	if (ghi_list_empty(&e->waiters))
+		return;
+	for (struct ghi_list *n = e->waiters.next, *next; n != &e->waiters; n = next) {
+		struct ghi_fd_waiter *w = ghi_container(n, struct ghi_fd_waiter, link);
+		next = n->next;
+		if (!(w->dirs & dirs))
+			continue;
+		ghi_list_remove(n);
+		if (ghi_park_notify(w->g, why, ret_ready) && !w->all && !everybody)
+			dirs &= ~(unsigned)w->dirs;
+	}
+}
+
+void ghi_fd_fire(int fd, uint32_t generation, uint32_t events, struct ghi_gthread **ret_ready)
+{
+	struct ghi_fd *e = ghi_fd_peek(fd);
+	unsigned dirs = 0;
+
+	if (!e)
+		return;
+	bool final = events & (EPOLLERR | EPOLLHUP);
+	if (final || events & (EPOLLIN | EPOLLRDHUP | EPOLLPRI))
+		dirs |= 1u << GHI_RD;
+	if (final || events & EPOLLOUT)
+		dirs |= 1u << GHI_WR;
+	ghi_lock(&e->lock);
+	if (e->generation == generation && e->armed) {
+		if (events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP | EPOLLPRI))
+			e->hup = true;
+		if (dirs & 1u << GHI_RD)
+			store_release(&e->seq[GHI_RD], e->seq[GHI_RD] + 1); /* (N1), F1 */
+		if (dirs & 1u << GHI_WR)
+			store_release(&e->seq[GHI_WR], e->seq[GHI_WR] + 1);
+		/* An end that everybody will see wakes everybody. */
+		wake_waiters(e, dirs, GHI_WOKEN_FD,
+			     events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP), ret_ready);
+	}
+	ghi_unlock(&e->lock);
+}
+
+void ghi_fd_pass_on(struct ghi_fd *e, int dir)
+{
+	struct ghi_gthread *ready = NULL;
+
+	if (ghi_list_empty(&e->waiters)) /* a hint: a waiter that joins later has checked seq */
+		return;
+	ghi_nosig_enter();
+	ghi_lock(&e->lock);
+	store_release(&e->seq[dir], e->seq[dir] + 1);
+	wake_waiters(e, 1u << dir, GHI_WOKEN_FD, false, &ready);
+	ghi_unlock(&e->lock);
+	ghi_ready_batch(ready);
+	ghi_nosig_leave();
+}
+
+/* Under the lock: the number means nothing any more. */
+static void reset(struct ghi_fd *e, struct ghi_gthread **ret_ready)
+{
+	e->generation++;
+	e->armed = e->hup = e->shared = e->accepting = e->no_nowait = false;
+	e->kind = GHI_FD_UNKNOWN;
+	e->flags_epoch = 0;
+	e->timeout[GHI_RD] = e->timeout[GHI_WR] = 0;
+	store_release(&e->seq[GHI_RD], e->seq[GHI_RD] + 1);
+	store_release(&e->seq[GHI_WR], e->seq[GHI_WR] + 1);
+	wake_waiters(e, 3, GHI_WOKEN_CLOSED, true, ret_ready);
+}
+
+static bool untouched(const struct ghi_fd *e)
+{
+	return !e->armed && e->kind == GHI_FD_UNKNOWN && !e->flags_epoch && !e->timeout[0] &&
+	       !e->timeout[1] && !e->shared && !e->accepting && ghi_list_empty(&e->waiters);
+}
+
+void ghi_fd_forget(int fd)
+{
+	struct ghi_fd *e = ghi_fd_peek(fd);
+	struct ghi_gthread *ready = NULL;
+
+	if (!e || untouched(e))
+		return;
+	ghi_nosig_enter();
+	ghi_lock(&e->lock);
+	if (e->armed && (e->shared || all_shared))
+		ghi_poller_disarm(fd); /* closing the number would not end the registration */
+	reset(e, &ready);
+	ghi_unlock(&e->lock);
+	ghi_ready_batch(ready);
+	ghi_nosig_leave();
+}
+
+void ghi_fd_forget_range(unsigned lo, unsigned hi)
+{
+	unsigned top = load_relaxed(&top_chunk) * CHUNK;
+	for (unsigned fd = lo; fd < top && fd <= hi; fd++)
+		ghi_fd_forget((int)fd);
+}
+
+void ghi_fd_fresh(int fd, enum ghi_fd_kind kind)
+{
+	struct ghi_fd *e = kind == GHI_FD_UNKNOWN ? ghi_fd_peek(fd) : ghi_fd_get(fd);
+	struct ghi_gthread *ready = NULL;
+
+	if (!e)
+		return;
+	if (!untouched(e)) {
+		ghi_nosig_enter();
+		ghi_lock(&e->lock);
+		reset(e, &ready);
+		ghi_unlock(&e->lock);
+		ghi_ready_batch(ready);
+		ghi_nosig_leave();
+	}
+	e->kind = (uint8_t)kind;
+}
+
+void ghi_fd_mark_shared(int fd)
+{
+	struct ghi_fd *e = ghi_fd_get(fd);
+	if (e)
+		e->shared = true;
+}
+
+void ghi_fd_mark_all_shared(void)
+{
+	all_shared = true;
+}
+
+void ghi_fd_after_fork(void)
+{
+	for (unsigned c = 0; c < CHUNKS; c++)
+		for (unsigned i = 0; table[c] && i < CHUNK; i++) {
+			struct ghi_fd *e = &table[c][i];
+			e->lock = 0;
+			e->armed = e->accepting = false;
+			e->generation++;
+			ghi_list_init(&e->waiters);
+		}
+	all_shared = true;
+}

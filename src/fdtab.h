@@ -1,0 +1,86 @@
+/* What we know about each descriptor number, and who waits on it.
+ *
+ * Owns: a growable two-level table of entries, their waiters, generations.  Called by: wait.c (wait),
+ * poller.c (fire), hooks (note what the program does to a number).  Must not know: libc, hooks.
+ *
+ * Readiness is a counter per direction, not a flag: an event adds one and wakes waiters.  A caller
+ * reads the counter, tries its system call, and may park only if the counter has not moved since:
+ *
+ *   caller                                      poller
+ *   (F1) s = seq[dir], acquire                  (N1) event: under the lock, seq[dir]+1
+ *   (F2) system call says EAGAIN                (N2) takes waiters out and notifies them
+ *   (F3) under the lock: seq[dir] != s: again
+ *   (F4) joins the waiters, parks
+ *
+ * Data that comes after F2 makes an edge after F2, so N1 is after F1: F3 sees it or N2 finds F4.
+ * `drained` is the counter value of the last F1 whose call found the descriptor empty: while it
+ * equals seq, another try would find nothing, and one system call per request is saved.
+ */
+#ifndef GHI_FDTAB_H
+#define GHI_FDTAB_H
+
+#include "src/gthread.h"
+
+enum { GHI_RD = 0, GHI_WR = 1 };
+enum ghi_fd_kind {
+	GHI_FD_UNKNOWN,
+	GHI_FD_SOCKET,
+	GHI_FD_STREAM_SOCKET, /* TCP or Unix stream: a short read means empty */
+	GHI_FD_POLLED,	      /* pipe, eventfd, tty ... */
+	GHI_FD_FILE,	      /* epoll refuses it: always ready, may block in the kernel */
+};
+
+struct ghi_fd_waiter {
+	struct ghi_list link; /* next NULL: not in a list */
+	struct ghi_gthread *g;
+	uint8_t dirs;	/* bits 1 << GHI_RD, 1 << GHI_WR */
+	bool all;	/* poll-like: woken with the others, consumes nothing */
+};
+
+struct ghi_fd {
+	ghi_lock_t lock;
+	uint32_t generation; /* changes whenever the number may mean another file */
+	uint32_t seq[2];
+	uint32_t drained;    /* reads; valid when armed and equal to seq[GHI_RD] */
+	uint8_t kind;	     /* enum ghi_fd_kind; a guess that corrects itself */
+	bool armed;
+	bool hup;	     /* RDHUP, HUP, ERR or PRI was seen: that edge will not come again */
+	bool shared;	     /* another descriptor of the same file may exist */
+	bool accepting;	     /* one gthread is between poll and accept */
+	bool no_nowait;	     /* RWF_NOWAIT is not understood here */
+	uint32_t flags_epoch; /* `nonblock` is valid when it equals ghi_fd_flags_epoch */
+	bool nonblock;
+	struct ghi_list waiters;
+	uint64_t timeout[2]; /* SO_RCVTIMEO, SO_SNDTIMEO in ns; 0: none */
+};
+
+extern uint32_t ghi_fd_flags_epoch;
+
+/* The entry, NULL when fd is negative, absurd, or there is no memory. */
+struct ghi_fd *ghi_fd_get(int fd);
+/* The entry if it was ever made. */
+struct ghi_fd *ghi_fd_peek(int fd);
+/* An event from the poller. */
+void ghi_fd_fire(int fd, uint32_t generation, uint32_t events, struct ghi_gthread **ret_ready);
+/* The number is about to be closed or overwritten: ends its registration, wakes waiters. */
+void ghi_fd_forget(int fd);
+void ghi_fd_forget_range(unsigned lo, unsigned hi);
+/* The number has just been made: what an unseen close left behind is dropped. */
+void ghi_fd_fresh(int fd, enum ghi_fd_kind kind);
+/* O_NONBLOCK of some description was changed by the program. */
+static inline void ghi_fd_flags_changed(void)
+{
+	fetch_add_acq_rel(&ghi_fd_flags_epoch, 1u);
+}
+/* Another descriptor of the same open file may exist from now on. */
+void ghi_fd_mark_shared(int fd);
+void ghi_fd_after_fork(void);
+/* In the parent too: from now on another process may hold every file. */
+void ghi_fd_mark_all_shared(void);
+
+/* Under the entry's lock: takes a waiter out of the list for good. */
+void ghi_fd_unlink(struct ghi_fd *e, struct ghi_fd_waiter *w);
+/* Passes readiness on to one more waiter of `dir`: the caller took one item, there may be more. */
+void ghi_fd_pass_on(struct ghi_fd *e, int dir);
+
+#endif

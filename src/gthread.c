@@ -1,0 +1,237 @@
+/* Creating, pooling and finding gthreads; see gthread.h. */
+#include <resolv.h>
+#include <string.h>
+#include <sys/resource.h>
+
+#include "src/gthread.h"
+#include "src/stack.h"
+#include "src/tls.h"
+
+__thread struct ghi_tls ghi_tls;
+
+const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
+	[GHI_PARK_NONE] = "running",	 [GHI_PARK_MUTEX] = "mutex",
+	[GHI_PARK_COND] = "condition",	 [GHI_PARK_RWLOCK] = "rwlock",
+	[GHI_PARK_SEM] = "semaphore",	 [GHI_PARK_BARRIER] = "barrier",
+	[GHI_PARK_ONCE] = "once",	 [GHI_PARK_FUTEX] = "futex",
+	[GHI_PARK_JOIN] = "join",	 [GHI_PARK_READ] = "read",
+	[GHI_PARK_WRITE] = "write",	 [GHI_PARK_ACCEPT] = "accept",
+	[GHI_PARK_CONNECT] = "connect",	 [GHI_PARK_POLL] = "poll",
+	[GHI_PARK_SLEEP] = "sleep",	 [GHI_PARK_FOREVER] = "forever",
+};
+
+/* Ids above every kernel tid (PID_MAX_LIMIT is 2^22) and below glibc's lock flag bits (2^30). */
+#define TID_FIRST 0x400001u
+#define TID_COUNT (0x3fff0000u - TID_FIRST)
+static uint32_t next_tid;
+static uint64_t next_id = 1;
+
+static struct ghi_gthread *all; /* pushed by compare-and-swap, never popped */
+
+/* One pool per size of mapping; programs use one or two sizes. */
+static struct pool {
+	ghi_lock_t lock;
+	size_t map_size, guard;
+	struct ghi_gthread *free;
+	size_t count;
+} pools[32];
+enum { NPOOLS = sizeof(pools) / sizeof(pools[0]), TRIM_ABOVE = 1024 };
+
+int32_t ghi_gthread_new_tid(void)
+{
+	return (int32_t)(TID_FIRST + fetch_add_relaxed(&next_tid, 1u) % TID_COUNT);
+}
+
+struct ghi_gthread *ghi_gthread_all(void)
+{
+	return load_acquire(&all); /* pairs with the swap in enlist() */
+}
+
+size_t ghi_gthread_default_stack(void)
+{
+	struct rlimit rl;
+	if (ghi_config.stack)
+		return ghi_config.stack;
+	if (ghi_sys(SYS_prlimit64, 0, RLIMIT_STACK, NULL, &rl) < 0 || rl.rlim_cur == RLIM_INFINITY)
+		return 8ul << 20;
+	return rl.rlim_cur < 65536 ? 65536 : rl.rlim_cur;
+}
+
+static size_t round_up(size_t n, size_t to)
+{
+	return (n + to - 1) / to * to;
+}
+
+/* The pool for a mapping size; NULL when the program uses more sizes than there are pools. */
+static struct pool *pool_of(size_t map_size, size_t guard)
+{
+	for (int i = 0; i < NPOOLS; i++) {
+		struct pool *p = &pools[i];
+		size_t size = load_acquire(&p->map_size); /* pairs with the release below */
+		if (!size) {
+			ghi_lock(&p->lock);
+			if (!p->map_size) {
+				p->guard = guard;
+				store_release(&p->map_size, map_size);
+			}
+			ghi_unlock(&p->lock);
+			size = p->map_size;
+		}
+		if (size == map_size && p->guard == guard)
+			return p;
+	}
+	return NULL;
+}
+
+static struct ghi_gthread *pool_get(struct pool *p)
+{
+	if (!p)
+		return NULL;
+	ghi_lock(&p->lock);
+	struct ghi_gthread *g = p->free;
+	if (g) {
+		p->free = g->next;
+		p->count--;
+	}
+	ghi_unlock(&p->lock);
+	return g;
+}
+
+/* What lies above the struct pthread. */
+static size_t tail_bytes(void)
+{
+	return round_up(sizeof(struct ghi_gthread) + sizeof(struct __res_state), 64);
+}
+
+static struct ghi_gthread *map_new(size_t map_size, size_t guard)
+{
+	char *map = ghi_stack_map(map_size, guard);
+	if (!map)
+		return NULL;
+	size_t align = ghi_libc.tls_align < 64 ? 64 : ghi_libc.tls_align;
+	uintptr_t tcb = (uintptr_t)(map + map_size - tail_bytes() - ghi_libc.tcb_size) & ~(align - 1);
+	struct ghi_gthread *g = (void *)round_up(tcb + ghi_libc.tcb_size, 64);
+	g->map = map;
+	g->map_size = map_size;
+	g->guard = guard;
+	g->tp = tcb;
+	g->res = (void *)(g + 1);
+	g->tid = ghi_gthread_new_tid();
+	if (ghi_tls_build(tcb, g->tid) < 0) {
+		ghi_sys(SYS_munmap, map, map_size);
+		return NULL;
+	}
+	struct ghi_gthread *seen = load_relaxed(&all);
+	do
+		g->all_next = seen;
+	while (!cas_release(&all, &seen, g)); /* pairs with ghi_gthread_all */
+	return g;
+}
+
+struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(*start)(void *),
+				    void *arg, void (*entry)(void *))
+{
+	size_t stack = attr->stack_addr ? 0 : attr->stack_size ? attr->stack_size
+							      : ghi_gthread_default_stack();
+	size_t guard = attr->stack_addr ? 0 : round_up(attr->guard_size, GHI_PAGE);
+	if (ghi_config.guard == 3)
+		guard = 0;
+	/* Like glibc, the guard and the TLS come out of the size asked for; but never less than a
+	 * usable stack: programs ask for 16 KiB and rely on that much. */
+	size_t overhead = ghi_libc.tls_size + tail_bytes();
+	size_t map_size;
+	if (attr->stack_addr) {
+		map_size = round_up(overhead, GHI_PAGE);
+	} else {
+		if (stack < 16384)
+			stack = 16384;
+		if (stack > (1ul << 46))
+			return NULL;
+		map_size = round_up(stack, GHI_PAGE);
+		if (map_size < guard + overhead + 16384)
+			map_size = round_up(guard + overhead + 16384, GHI_PAGE);
+	}
+
+	struct pool *pool = pool_of(map_size, guard);
+	struct ghi_gthread *g = pool_get(pool);
+	if (g) {
+		g->tid = ghi_gthread_new_tid();
+		ghi_tls_refresh(g->tp, g->tid);
+		memset(g->res, 0, sizeof(struct __res_state));
+	} else if (!(g = map_new(map_size, guard))) {
+		return NULL;
+	}
+
+	g->flags = attr->stack_addr ? GHI_G_USTACK : 0;
+	uintptr_t tls_base = g->tp - (ghi_libc.tls_size - ghi_libc.tcb_size);
+	g->stack_lo = attr->stack_addr ? attr->stack_addr : g->map + guard;
+	g->stack_hi = attr->stack_addr ? attr->stack_addr + attr->stack_size : (char *)tls_base;
+	g->wake = GHI_WAKE_IDLE;
+	g->yield_please = 0;
+	g->sig_pending = 0;
+	g->cancel = 0;
+	g->sigq = NULL;
+	g->reason = GHI_PARK_NONE;
+	g->waits_for = NULL;
+	g->ended = 0;
+	g->start = start;
+	g->arg = arg;
+	g->result = NULL;
+	g->altstack_sp = NULL;
+	g->altstack_size = 0;
+	g->altstack_flags = 2; /* SS_DISABLE */
+	g->unseen = 0;
+	g->worker = NULL;
+	g->id = fetch_add_relaxed(&next_id, (uint64_t)1);
+	g->join = attr->detached ? GHI_DETACHED : GHI_JOINABLE;
+	g->sp = ghi_ctx_make(g->stack_hi, entry, g);
+
+	/* Its own thread-local view of us, in its own static TLS. */
+	struct ghi_tls *its = (void *)(g->tp + (uintptr_t)ghi_libc.self_off);
+	its->self = its->home = g;
+	its->nosig = 1; /* dropped by its entry function */
+	its->tid = g->tid;
+	store_release(&g->life, (uint32_t)GHI_LIFE_ALIVE); /* pairs with listings */
+	return g;
+}
+
+void ghi_gthread_recycle(struct ghi_gthread *g)
+{
+	struct pool *p = pool_of(g->map_size, g->guard);
+
+	store_release(&g->life, (uint32_t)GHI_LIFE_FREE);
+	if (!p)
+		return; /* more than 32 sizes of stack: this mapping is not used again */
+	ghi_lock(&p->lock);
+	bool many = p->count > TRIM_ABOVE;
+	ghi_unlock(&p->lock);
+	/* Keep what one shallow call chain touches; a deep stack in a large pool goes back. */
+	if (many && !(g->flags & GHI_G_USTACK) && g->stack_hi - g->stack_lo > 65536)
+		ghi_stack_trim(g->stack_lo, (char *)(((uintptr_t)g->stack_hi & ~(GHI_PAGE - 1)) -
+						     4 * GHI_PAGE));
+	ghi_lock(&p->lock);
+	g->next = p->free;
+	p->free = g;
+	p->count++;
+	ghi_unlock(&p->lock);
+}
+
+struct ghi_gthread *ghi_gthread_of(uintptr_t pthread)
+{
+	return ((struct ghi_tls *)(pthread + (uintptr_t)ghi_libc.self_off))->home;
+}
+
+/* In a fork's child: every other gthread is gone; their memory stays enlisted and pooled. */
+void ghi_gthread_after_fork(struct ghi_gthread *survivor)
+{
+	for (int i = 0; i < NPOOLS; i++)
+		pools[i].lock = 0;
+	for (struct ghi_gthread *g = all; g; g = g->all_next) {
+		if (g == survivor || g->life == GHI_LIFE_FREE)
+			continue;
+		/* A mapping may have been between life and pool when fork() came: leak rather than
+		 * guess, except those that certainly lived. */
+		if (g->life == GHI_LIFE_ALIVE || g->life == GHI_LIFE_EXITING)
+			ghi_gthread_recycle(g);
+	}
+}

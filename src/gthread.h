@@ -1,0 +1,190 @@
+/* The green thread: its fields, its thread-local word, how one is made and recycled.
+ *
+ * Owns: struct ghi_gthread, the pool of recycled ones, the list of all.  Called by: sched.c,
+ * runtime.c, hooks/thread.c.  Must not know: run queues, hooks.
+ *
+ * Memory of a gthread, one mapping (DESIGN: TCB, TLS and first frames share pages):
+ *
+ *   low  [guard][stack ......... grows down][static TLS][struct pthread][struct ghi_gthread][res] high
+ *                                           ^ tls base  ^ tcb = FS base = pthread_t
+ *
+ * The mapping is never unmapped while the process lives: glibc keeps a list of TCBs that we enlist
+ * it in once, and late wakers may look at its wake word.  It is recycled through the pool.
+ */
+#ifndef GHI_GTHREAD_H
+#define GHI_GTHREAD_H
+
+#include <stdint.h>
+
+#include "src/arch/ctx.h"
+#include "src/base/atomic.h"
+#include "src/base/clock.h"
+#include "src/base/list.h"
+#include "src/base/lock.h"
+#include "src/base/report.h"
+#include "src/proto/park_word.h"
+
+struct ghi_worker;
+
+/* Why a gthread is parked.  One table, never reused; shown by dumps. */
+enum ghi_reason {
+	GHI_PARK_NONE,
+	GHI_PARK_MUTEX,
+	GHI_PARK_COND,
+	GHI_PARK_RWLOCK,
+	GHI_PARK_SEM,
+	GHI_PARK_BARRIER,
+	GHI_PARK_ONCE,
+	GHI_PARK_FUTEX,
+	GHI_PARK_JOIN,
+	GHI_PARK_READ,
+	GHI_PARK_WRITE,
+	GHI_PARK_ACCEPT,
+	GHI_PARK_CONNECT,
+	GHI_PARK_POLL,
+	GHI_PARK_SLEEP,
+	GHI_PARK_FOREVER,
+	GHI_PARK_NREASONS,
+};
+extern const char *const ghi_reason_names[GHI_PARK_NREASONS];
+
+/* What ended a park: the reason in the wake word. */
+enum ghi_wakeup {
+	GHI_WOKEN_LOT = 1,
+	GHI_WOKEN_FD,
+	GHI_WOKEN_TIMEOUT,
+	GHI_WOKEN_SIGNAL,
+	GHI_WOKEN_CANCEL,
+	GHI_WOKEN_CLOSED,
+};
+
+enum ghi_life { GHI_LIFE_FREE, GHI_LIFE_ALIVE, GHI_LIFE_EXITING, GHI_LIFE_DEAD };
+
+/* The join word: who will free a gthread that ended. */
+enum { GHI_JOINABLE, GHI_DETACHED, GHI_ENDED, GHI_JOINED };
+
+#define GHI_G_MAIN    1u /* the initial thread: original stack and TCB, never recycled */
+#define GHI_G_NATIVE  2u /* a worker's own context, where it searches and sleeps */
+#define GHI_G_USTACK  4u /* the program gave the stack */
+
+struct ghi_gthread {
+	/* Touched by every switch; by the worker that runs it, or the owner of its stack. */
+	void *sp;		   /* saved context while suspended (ctx.h) */
+	uintptr_t tp;		   /* FS base: address of its TCB */
+	struct ghi_worker *worker; /* rewritten at each resume; read by the gthread itself only */
+	uint32_t wake;		   /* park_word.h */
+	uint32_t flags;		   /* GHI_G_*; constant after creation */
+	uint64_t sigmask;	   /* kernel signal mask it runs with */
+	struct ghi_gthread *next;  /* link of the one queue it is in: inbox, ready batch, pool */
+	uint32_t yield_please;	   /* set by the monitor, read by hooks: plain loads and stores */
+	int32_t tid;		   /* what gettid() answers; unique, above pid_max */
+
+	/* Signals and cancellation aimed at it; see signal.c, cancel.c. */
+	uint32_t sig_pending; /* 1: something to do at the next runtime exit; paired by membarrier */
+	uint32_t cancel;      /* GHI_CANCEL_* bits */
+	struct ghi_siginfo_node *sigq; /* Treiber stack of queued signals */
+
+	/* For dumps: plain stores by the gthread when it parks. */
+	uint32_t reason;
+	uint32_t life; /* enum ghi_life */
+	const void *waits_for;
+	uint64_t parked_at;
+
+	/* Life cycle. */
+	uint32_t join;	/* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */
+	uint32_t ended; /* the joiner parks on this address */
+	void *(*start)(void *);
+	void *arg;
+	void *result;
+	uint64_t id;
+
+	/* Memory. */
+	char *map;	     /* lowest byte of the mapping, guard included */
+	size_t map_size;     /* constant for the life of the mapping */
+	size_t guard;	     /* bytes */
+	char *stack_lo;	     /* lowest usable byte of the stack in use */
+	char *stack_hi;	     /* one past the highest */
+	struct ghi_gthread *all_next; /* every mapping ever made */
+	void *altstack_sp;   /* sigaltstack as the program sees it */
+	size_t altstack_size;
+	int altstack_flags;
+	char name[16];
+	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
+	void *res; /* its struct __res_state, behind libc's __resp */
+};
+
+/* What code on a gthread finds through its own TLS.  Initial-exec: one instruction, no call. */
+struct ghi_tls {
+	struct ghi_gthread *self; /* NULL: a kernel thread that is no worker, or dormant */
+	uint32_t nosig;		  /* > 0: inside the runtime, signal handlers are deferred */
+	int32_t tid;		  /* lock owner id of this thread; 0: not asked yet */
+	struct ghi_gthread *home; /* its own struct even while dormant after a fork */
+};
+extern __thread struct ghi_tls ghi_tls __attribute__((tls_model("initial-exec")));
+
+/* The running gthread, or NULL.  Volatile asm: a compiler must not keep the thread-local address
+ * across a switch, where another kernel thread continues. */
+static inline struct ghi_gthread *ghi_self(void)
+{
+	struct ghi_gthread *g;
+#if defined(__x86_64__)
+	__asm__ volatile("movq ghi_tls@gottpoff(%%rip), %0\n\tmovq %%fs:(%0), %0" : "=r"(g));
+#else
+	g = *(struct ghi_gthread *volatile *)&ghi_tls.self;
+#endif
+	return g;
+}
+
+/* Inside these brackets no handler of the program runs on this thread; handlers wait for the end. */
+static inline void ghi_nosig_enter(void)
+{
+	ghi_tls.nosig++;
+	__asm__ volatile("" ::: "memory");
+}
+
+void ghi_signal_run_pending(void); /* signal.c */
+
+static inline void ghi_nosig_leave(void)
+{
+	__asm__ volatile("" ::: "memory");
+	if (--ghi_tls.nosig == 0) {
+		struct ghi_gthread *g = ghi_self();
+		if (__builtin_expect(g && load_relaxed(&g->sig_pending), 0))
+			ghi_signal_run_pending();
+	}
+}
+
+static inline void ghi_lock(ghi_lock_t *l)
+{
+	ghi_tls.nosig++;
+	ghi_lock_raw(l);
+}
+
+/* Does not look at deferred signals: the caller's outer bracket does. */
+static inline void ghi_unlock(ghi_lock_t *l)
+{
+	ghi_unlock_raw(l);
+	ghi_tls.nosig--;
+}
+
+struct ghi_gthread_attr {
+	size_t stack_size; /* bytes, 0: default */
+	size_t guard_size;
+	char *stack_addr; /* lowest byte of a stack the program owns, or NULL */
+	bool detached;
+};
+
+/* A gthread ready to be given to ghi_ready(); NULL: out of memory.  May call malloc; parks never. */
+struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(*start)(void *),
+				    void *arg, void (*entry)(void *));
+/* Back to the pool.  Its stack is left and nobody refers to it any more. */
+void ghi_gthread_recycle(struct ghi_gthread *g);
+/* The gthread behind a pthread_t, or NULL for kernel threads. */
+struct ghi_gthread *ghi_gthread_of(uintptr_t pthread);
+/* Every mapping ever made, newest first, linked by all_next. */
+struct ghi_gthread *ghi_gthread_all(void);
+size_t ghi_gthread_default_stack(void);
+int32_t ghi_gthread_new_tid(void);
+void ghi_gthread_after_fork(struct ghi_gthread *survivor);
+
+#endif

@@ -1,0 +1,49 @@
+/* The parking lot: wait queues keyed by address, for gthreads and kernel threads alike.
+ *
+ * Owns: hashed buckets, waiters.  Called by: sync/, hooks (futex, join).  Must not know: what the
+ * word at the address means.
+ *
+ *   waiter                                       waker
+ *   (L1) bucket lock; validate(): is the         (K1) changes the word
+ *        word still such that it must wait?      (K2) bucket lock; takes waiters out, notifies them
+ *   (L2) joins the queue; unlock                 (K3) unlock; readies them; never touches the
+ *   (L3) before_park() (unlock a mutex); parks        address again (it may be freed by now)
+ *
+ * No wake-up is lost: K2 comes after K1; if L1 is before K2, the waiter is found, else validate sees
+ * K1.  A waiter that ended otherwise (time, signal) takes the bucket lock and leaves by itself.
+ */
+#ifndef GHI_LOT_H
+#define GHI_LOT_H
+
+#include "src/gthread.h"
+
+struct ghi_lot_wait {
+	const void *key;
+	bool (*validate)(void *arg);	/* under the bucket lock; NULL: always true */
+	void (*before_park)(void *arg); /* queued, nothing locked; NULL: nothing */
+	void *arg;
+	uint64_t deadline; /* GHI_NEVER: none */
+	enum ghi_reason why;
+	uint32_t bits;		/* which wakers it answers to; 0 means all */
+	void *token;		/* for requeue: the mutex a condition's waiter goes on to */
+	bool uninterruptible;	/* signals and cancellation do not end it (mutexes) */
+};
+/* 0 woken, -EAGAIN validate said no, -ETIMEDOUT, -EINTR, -ECANCELED. */
+int ghi_lot_wait(const struct ghi_lot_wait *w);
+
+/* Wakes up to n waiters whose bits match; returns how many.  more (may be NULL), called under the
+ * bucket lock, learns whether waiters remain. */
+int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, bool remain),
+		 void *arg);
+/* Wakes up to n, moves up to m others to another key; under both bucket locks, after validate()
+ * (-EAGAIN when it fails).  Returns woken, and moved in *ret_moved. */
+int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*validate)(void *arg),
+		    void *arg, int *ret_moved);
+/* For condition variables: takes up to n waiters and moves each to its token when hold(token) says
+ * that the mutex is held and will be released with a wake-up; wakes it otherwise.  Returns taken;
+ * remain() as above. */
+int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token),
+		  void (*more)(void *arg, bool remain), void *arg);
+void ghi_lot_after_fork(void);
+
+#endif

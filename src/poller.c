@@ -1,0 +1,190 @@
+/* epoll, the alarm clock and the kick; see poller.h. */
+#include <fcntl.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/timerfd.h>
+
+#include "src/fdtab.h"
+#include "src/gthread.h"
+#include "src/poller.h"
+#include "src/sched.h"
+#include "src/timer.h"
+
+enum { EVENTS = 64, HIGH_FD = 3 };
+
+/* Tags of our own descriptors: no descriptor number looks like this. */
+#define TAG_TIMER UINT64_MAX
+#define TAG_KICK  (UINT64_MAX - 1)
+
+static struct {
+	int ep, timer, kick;
+	ghi_lock_t lock;   /* armed and the timerfd */
+	uint64_t armed;	   /* deadline the timerfd is set to; GHI_NEVER: none */
+	uint32_t sleeping; /* a worker is in, or about to enter, a blocking epoll_wait */
+	uint32_t kicked;   /* an unread kick is in the eventfd */
+} poller = {.ep = -1, .timer = -1, .kick = -1, .armed = GHI_NEVER};
+
+/* The program expects the lowest free numbers for its own descriptors: ours go up. */
+static int move_up(long fd)
+{
+	struct {
+		uint64_t cur, max;
+	} rl = {1024, 1024};
+	if (fd < 0)
+		return (int)fd;
+	ghi_sys(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, NULL, &rl);
+	uint64_t limit = rl.cur > 4096 ? 4096 : rl.cur;
+	long up = ghi_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, limit > 16 ? limit - 16 : 0);
+	if (up < 0)
+		return (int)fd;
+	ghi_sys(SYS_close, fd);
+	return (int)up;
+}
+
+static int add(int fd, uint64_t tag, uint32_t events)
+{
+	struct epoll_event ev = {.events = events, .data.u64 = tag};
+	return (int)ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_ADD, fd, &ev);
+}
+
+int ghi_poller_init(const char **ret_what)
+{
+	int r;
+	*ret_what = "epoll";
+	if ((r = poller.ep = move_up(ghi_sys(SYS_epoll_create1, EPOLL_CLOEXEC))) < 0)
+		return r;
+	*ret_what = "timerfd";
+	if ((r = poller.timer = move_up(ghi_sys(SYS_timerfd_create, CLOCK_MONOTONIC,
+						TFD_CLOEXEC | TFD_NONBLOCK))) < 0)
+		return r;
+	*ret_what = "eventfd";
+	if ((r = poller.kick = move_up(ghi_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0)
+		return r;
+	*ret_what = "epoll registration";
+	if ((r = add(poller.timer, TAG_TIMER, EPOLLIN)) < 0 ||
+	    (r = add(poller.kick, TAG_KICK, EPOLLIN)) < 0)
+		return r;
+	poller.armed = GHI_NEVER;
+	poller.sleeping = poller.kicked = 0;
+	return 0;
+}
+
+bool ghi_poller_owns(int fd)
+{
+	return fd >= HIGH_FD && (fd == poller.ep || fd == poller.timer || fd == poller.kick);
+}
+
+int ghi_poller_arm(int fd, uint32_t generation)
+{
+	uint64_t tag = (uint64_t)generation << 32 | (uint32_t)fd;
+	uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
+	int r = add(fd, tag, events);
+	if (r == -EEXIST) { /* the number was closed and reused behind our back, same file */
+		struct epoll_event ev = {.events = events, .data.u64 = tag};
+		r = (int)ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_MOD, fd, &ev);
+	}
+	return r;
+}
+
+void ghi_poller_disarm(int fd)
+{
+	struct epoll_event ev = {0};
+	ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_DEL, fd, &ev);
+}
+
+static void arm_timer(uint64_t when)
+{
+	ghi_lock(&poller.lock);
+	if (when < poller.armed) {
+		struct itimerspec its = {.it_value = ghi_ns_to_ts(when ? when : 1)};
+		poller.armed = when;
+		ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL);
+	}
+	ghi_unlock(&poller.lock);
+}
+
+void ghi_poller_timer_added(uint64_t deadline)
+{
+	fence_seq_cst(); /* (D2) pairs with (L2) */
+	if (load_relaxed(&poller.sleeping) && deadline < load_relaxed(&poller.armed))
+		arm_timer(deadline);
+}
+
+/* (L3), (L4) */
+static void arm_earliest(void)
+{
+	uint64_t min = GHI_NEVER;
+	for (unsigned i = 0; i < ghi_nslots; i++) {
+		uint64_t next = ghi_timers_next(ghi_slots[i].timers);
+		if (next < min)
+			min = next;
+	}
+	if (min < GHI_NEVER)
+		arm_timer(min);
+}
+
+static void timer_expired(void)
+{
+	uint64_t count;
+	ghi_lock(&poller.lock);
+	poller.armed = GHI_NEVER;
+	ghi_sys(SYS_read, poller.timer, &count, sizeof(count));
+	ghi_unlock(&poller.lock);
+	uint64_t now = ghi_now();
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		ghi_timers_run(ghi_slots[i].timers, now);
+	/* A busy worker may have taken this expiry from under the one that sleeps. */
+	if (load_relaxed(&poller.sleeping))
+		arm_earliest();
+}
+
+int ghi_poller_poll(int timeout_ms)
+{
+	struct epoll_event ev[EVENTS];
+	struct ghi_gthread *ready = NULL;
+	long n = ghi_sys(SYS_epoll_pwait, poller.ep, ev, EVENTS, timeout_ms, NULL, 8);
+
+	for (long i = 0; i < n; i++) {
+		if (ev[i].data.u64 == TAG_TIMER) {
+			timer_expired();
+		} else if (ev[i].data.u64 == TAG_KICK) {
+			/* Only the sleeper drains it: for others it stays readable and wakes him.
+			 * A kick between the two lines is lost, but he is awake by then. */
+			uint64_t count;
+			if (timeout_ms == 0)
+				continue;
+			ghi_sys(SYS_read, poller.kick, &count, sizeof(count));
+			store_release(&poller.kicked, 0u);
+		} else {
+			ghi_fd_fire((int)(uint32_t)ev[i].data.u64, (uint32_t)(ev[i].data.u64 >> 32),
+				    ev[i].events, &ready);
+		}
+	}
+	ghi_ready_batch(ready);
+	return n > 0 ? (int)n : 0;
+}
+
+void ghi_poller_sleep(void)
+{
+	store_relaxed(&poller.sleeping, 1u); /* (L1) */
+	fence_seq_cst();		     /* (L2) pairs with (D2) */
+	arm_earliest();
+	ghi_poller_poll(-1);
+	store_relaxed(&poller.sleeping, 0u);
+}
+
+void ghi_poller_kick(void)
+{
+	uint64_t one = 1;
+	if (xchg_acq_rel(&poller.kicked, 1u) == 0)
+		ghi_sys(SYS_write, poller.kick, &one, sizeof(one));
+}
+
+void ghi_poller_after_fork(void)
+{
+	ghi_sys(SYS_close, poller.ep);
+	ghi_sys(SYS_close, poller.timer);
+	ghi_sys(SYS_close, poller.kick);
+	poller.ep = poller.timer = poller.kick = -1;
+	poller.lock = 0;
+}

@@ -1,0 +1,37 @@
+/* The poller: epoll, edge-triggered, one registration per descriptor.
+ *
+ * Owns: the epoll instance, its timerfd (deadlines while everybody sleeps) and eventfd (wake-up of
+ * the worker that sleeps in it), arming descriptors.  Called by: sched.c (poll), worker.c (sleep,
+ * kick), wait.c (arm), timer.c.  Fires into fdtab.c.  Must not know: hooks, gthreads.
+ *
+ * Sleep and new deadlines (the timerfd plays the alarm clock):
+ *   a timer is started                          the worker that sleeps
+ *   (D1) insert into a heap                     (L1) sleeping = 1
+ *   (D2) fence                                  (L2) fence
+ *   (D3) sleeping and earlier than armed?       (L3) minimum over all heaps
+ *   (D4) arm the timerfd                        (L4) arm the timerfd; epoll_wait
+ * Either D3 sees L1 or L3 sees D1, so the timerfd is armed for the earliest deadline.
+ */
+#ifndef GHI_POLLER_H
+#define GHI_POLLER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* 0, or -errno with *ret_what naming what could not be made. */
+int ghi_poller_init(const char **ret_what);
+/* Registers fd for every event, tagged with its generation.  0, -EPERM (always ready), -errno. */
+int ghi_poller_arm(int fd, uint32_t generation);
+/* Forgets fd explicitly; only needed while another descriptor of the same file stays open. */
+void ghi_poller_disarm(int fd);
+/* Fires events; returns their number.  timeout_ms: 0, or -1 to sleep until one comes. */
+int ghi_poller_poll(int timeout_ms);
+/* Sleeps until an event, a deadline or ghi_poller_kick; fires events and timers. */
+void ghi_poller_sleep(void);
+void ghi_poller_kick(void);
+void ghi_poller_timer_added(uint64_t deadline);
+bool ghi_poller_owns(int fd);
+/* In a fork's child: drops the inherited descriptors without touching the parent's set. */
+void ghi_poller_after_fork(void);
+
+#endif

@@ -1,0 +1,309 @@
+/* Switching between gthreads and the search order; see sched.h.
+ *
+ * Lock order: nothing here is held over a switch; the inbox lock is a leaf.
+ */
+#include "src/park.h"
+#include "src/poller.h"
+#include "src/proto/idle_word.h"
+#include "src/sched.h"
+#include "src/timer.h"
+
+struct ghi_slot *ghi_slots;
+unsigned ghi_nslots;
+
+/* How many switches pass between two looks at the inbox, timers and events when there is always
+ * something in the local queue.  Small enough that I/O is not starved, large enough to amortise. */
+enum { FAIR_TICKS = 64, INBOX_BATCH = 32 };
+
+/* Gthreads made runnable by threads without a slot, and overflow of full rings. */
+static struct {
+	ghi_lock_t lock;
+	struct ghi_gthread *head, **tail;
+	size_t length; /* read without the lock as a hint */
+} inbox;
+
+void ghi_sched_inbox_push(struct ghi_gthread *g)
+{
+	g->next = NULL;
+	ghi_lock(&inbox.lock);
+	if (!inbox.head)
+		inbox.tail = &inbox.head;
+	*inbox.tail = g;
+	inbox.tail = &g->next;
+	store_relaxed(&inbox.length, inbox.length + 1);
+	ghi_unlock(&inbox.lock);
+}
+
+/* Takes one to run and moves a fair share of the rest into the holder's ring. */
+static struct ghi_gthread *inbox_get(struct ghi_slot *s)
+{
+	if (!load_relaxed(&inbox.length))
+		return NULL;
+	ghi_lock(&inbox.lock);
+	struct ghi_gthread *first = inbox.head;
+	size_t share = first ? inbox.length / ghi_nslots + 1 : 0;
+	if (share > INBOX_BATCH)
+		share = INBOX_BATCH;
+	for (size_t i = 0; i < share && inbox.head; i++) {
+		struct ghi_gthread *g = inbox.head;
+		struct ghi_gthread *next = g->next; /* the ring may hand g to a thief at once */
+		if (i && !ghi_ring_put(&s->ring, g))
+			break;
+		inbox.head = next;
+		store_relaxed(&inbox.length, inbox.length - 1);
+	}
+	ghi_unlock(&inbox.lock);
+	return first;
+}
+
+/* By the holder in phase SCHED. */
+static void push_local(struct ghi_slot *s, struct ghi_gthread *g)
+{
+	if (!ghi_ring_put(&s->ring, g))
+		ghi_sched_inbox_push(g);
+}
+
+void ghi_ready_batch(struct ghi_gthread *g)
+{
+	struct ghi_gthread *self = ghi_self();
+	struct ghi_worker *w = self ? self->worker : NULL;
+	struct ghi_slot *s = w ? w->slot : NULL;
+
+	if (!g)
+		return;
+	if (s && w->in_sched) {
+		for (struct ghi_gthread *next; g; g = next) {
+			next = g->next;
+			push_local(s, g);
+		}
+	} else if (s && ghi_slot_enter(&s->owner, (uintptr_t)w)) {
+		for (struct ghi_gthread *next; g; g = next) {
+			next = g->next;
+			push_local(s, g);
+		}
+		ghi_slot_leave(&s->owner, (uintptr_t)w);
+	} else {
+		if (s)
+			w->slot = NULL; /* taken by the monitor while this gthread ran */
+		s = NULL;
+		for (struct ghi_gthread *next; g; g = next) {
+			next = g->next;
+			ghi_sched_inbox_push(g);
+		}
+	}
+	if (!s || ghi_nslots > 1) /* the only slot is ours: nobody to wake */
+		ghi_worker_notify();
+}
+
+void ghi_ready(struct ghi_gthread *g)
+{
+	g->next = NULL;
+	ghi_ready_batch(g);
+}
+
+/* Events and timers, without sleeping; readies what they woke. */
+static void look_around(struct ghi_slot *s)
+{
+	ghi_timers_run(s->timers, ghi_now());
+	ghi_poller_poll(0);
+}
+
+/* The next gthread for a holder in phase SCHED, without stealing or sleeping:
+ *   1. every FAIR_TICKS switches: due timers, events, then the inbox before the ring
+ *   2. the slot's own ring, first in first out
+ *   3. the inbox
+ *   4. due timers and events, which fill the ring
+ */
+static struct ghi_gthread *next_local(struct ghi_worker *w)
+{
+	struct ghi_slot *s = w->slot;
+	struct ghi_gthread *g;
+
+	if (__builtin_expect((int32_t)(s->tick - s->next_poll) >= 0, 0)) {
+		s->next_poll = s->tick + FAIR_TICKS;
+		look_around(s);
+		if ((g = inbox_get(s)))
+			return g;
+	}
+	if ((g = ghi_ring_get(&s->ring)) || (g = inbox_get(s)))
+		return g;
+	look_around(s);
+	return ghi_ring_get(&s->ring);
+}
+
+/* For a searching worker on its native context, after next_local found nothing: steal half of
+ * somebody's ring, from a random start; run others' due timers. */
+struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
+{
+	struct ghi_slot *s = w->slot;
+	struct ghi_gthread *g = next_local(w);
+	if (g)
+		return g;
+	uint64_t now = ghi_now();
+	s->rng = s->rng * 1664525u + 1013904223u;
+	unsigned start = (s->rng >> 8) % ghi_nslots;
+	for (unsigned i = 0; i < ghi_nslots; i++) {
+		struct ghi_slot *from = &ghi_slots[(start + i) % ghi_nslots];
+		if (from == s)
+			continue;
+		if ((g = ghi_ring_steal(&s->ring, &from->ring))) {
+			s->steals++;
+			return g;
+		}
+		if (ghi_timers_next(from->timers) <= now)
+			ghi_timers_run(from->timers, now);
+	}
+	return ghi_ring_get(&s->ring) ?: inbox_get(s);
+}
+
+/* (S3) of idle_word.h: anything runnable anywhere?  Called after the slot was given back. */
+bool ghi_sched_any_work(void)
+{
+	if (load_relaxed(&inbox.length))
+		return true;
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		if (ghi_ring_length(&ghi_slots[i].ring))
+			return true;
+	return false;
+}
+
+size_t ghi_sched_queued(void)
+{
+	size_t n = load_relaxed(&inbox.length);
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		n += ghi_ring_length(&ghi_slots[i].ring);
+	return n;
+}
+
+/* On the stack that was switched to: finish for the one that left. */
+static inline void finish_switch(struct ghi_worker *w)
+{
+	ghi_commit_fn commit = w->commit;
+	if (commit) {
+		w->commit = NULL;
+		commit(w->left, w);
+	}
+}
+
+/* Leaves `from` for `to` on the same worker.  Returns when somebody resumes `from`, possibly on
+ * another kernel thread. */
+static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi_gthread *to,
+		      ghi_commit_fn commit)
+{
+	w->commit = commit;
+	w->left = from;
+	w->current = to;
+	to->worker = w;
+	if (w->slot) {
+		w->slot->tick++;
+		w->slot->running = to;
+	}
+	if (__builtin_expect(to->sigmask != w->kmask, 0) && !(to->flags & GHI_G_NATIVE)) {
+		w->kmask = to->sigmask;
+		sys_sigprocmask(SIG_SETMASK, &to->sigmask, NULL);
+	}
+	if (to->tp != from->tp)
+		ghi_tp_set(to->tp);
+	ghi_ctx_switch(&from->sp, to->sp);
+}
+
+/* Phase SCHED ends: back to the program's code. */
+static inline void to_user(struct ghi_worker *w)
+{
+	w->in_sched = false;
+	if (w->slot)
+		ghi_slot_leave(&w->slot->owner, (uintptr_t)w);
+}
+
+void ghi_sched_arrived(struct ghi_gthread *self)
+{
+	struct ghi_worker *w = self->worker;
+	finish_switch(w);
+	if (self->flags & GHI_G_NATIVE)
+		return;
+	to_user(w);
+}
+
+void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
+{
+	struct ghi_worker *w = self->worker;
+	struct ghi_gthread *next;
+
+	ghi_assert(ghi_tls.nosig > 0);
+	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
+		w->slot = NULL;
+	w->in_sched = w->slot != NULL;
+	next = w->slot ? next_local(w) : NULL;
+	if (!next) {
+		if (ghi_wake_notified(&self->wake)) { /* the look around woke this very gthread */
+			to_user(w);
+			return;
+		}
+		next = w->native;
+	}
+	switch_to(w, self, next, commit);
+	ghi_sched_arrived(self);
+}
+
+/* By a worker on its native context that holds a slot in phase SCHED. */
+void ghi_sched_resume(struct ghi_worker *w, struct ghi_gthread *next)
+{
+	w->in_sched = true;
+	switch_to(w, w->native, next, NULL);
+	finish_switch(w);
+}
+
+static void commit_yield(struct ghi_gthread *left, struct ghi_worker *w)
+{
+	if (w->slot)
+		push_local(w->slot, left);
+	else
+		ghi_sched_inbox_push(left);
+	/* No fence: one gthread went in and one came out.  A sleeper that misses this one is woken
+	 * by the next yield, or by the monitor. */
+	if (ghi_idle_slots(load_relaxed(&ghi_idle_word)))
+		ghi_worker_notify();
+}
+
+void ghi_yield(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (!self || (self->flags & GHI_G_NATIVE))
+		return;
+	ghi_nosig_enter();
+	self->yield_please = 0;
+	struct ghi_worker *w = self->worker;
+	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
+		w->slot = NULL;
+	w->in_sched = w->slot != NULL;
+	struct ghi_gthread *next = w->slot ? next_local(w) : NULL;
+	if (w->slot && !next) { /* nobody else wants to run */
+		to_user(w);
+	} else {
+		/* Without a slot this gthread goes to the inbox: somebody else's turn. */
+		switch_to(w, self, next ? next : w->native, commit_yield);
+		ghi_sched_arrived(self);
+	}
+	ghi_nosig_leave();
+}
+
+void ghi_blocking_begin(struct ghi_gthread *self)
+{
+	struct ghi_worker *w = self->worker;
+	if (w->slot && !ghi_slot_block(&w->slot->owner, (uintptr_t)w))
+		w->slot = NULL;
+}
+
+void ghi_blocking_end(struct ghi_gthread *self)
+{
+	struct ghi_worker *w = self->worker;
+	if (w->slot && !ghi_slot_unblock(&w->slot->owner, (uintptr_t)w))
+		w->slot = NULL; /* handed to another worker; the next park or ready goes without */
+}
+
+void ghi_sched_after_fork(void)
+{
+	inbox.lock = 0;
+	inbox.head = NULL;
+	inbox.length = 0;
+}

@@ -1,0 +1,103 @@
+/* Slots, workers and what to run next.
+ *
+ * Owns: struct ghi_slot, struct ghi_worker, the shared inbox, the search order, the life of kernel
+ * threads.  sched.c: switching and the search order.  worker.c: kernel threads, sleep and wake.
+ * Called by: park.c (leave, ready), monitor.c (hand-off), runtime.c (start).  Must not know: hooks,
+ * descriptors, locks of the program.
+ *
+ * A gthread that leaves its stack switches straight to the next one; what must happen after the
+ * stack is left (publish it as parked, queue it again, free it) is a commit function that runs on
+ * the other side of the switch.  Scheduler code therefore runs on whatever TLS is current.
+ */
+#ifndef GHI_SCHED_H
+#define GHI_SCHED_H
+
+#include "src/gthread.h"
+#include "src/proto/ring.h"
+#include "src/proto/slot_word.h"
+
+enum { GHI_MAX_SLOTS = 256 };
+
+typedef void (*ghi_commit_fn)(struct ghi_gthread *left, struct ghi_worker *w);
+
+/* The right to run gthreads. */
+struct ghi_slot {
+	uintptr_t owner; /* slot_word.h */
+	char pad0[56];
+	/* Holder only. */
+	uint32_t tick;	       /* switches; read by the monitor (plain) */
+	uint32_t next_poll;    /* tick of the next look at timers and events */
+	uint64_t switches, parks, steals;
+	struct ghi_gthread *running; /* read by the monitor as a hint */
+	unsigned index;
+	uint32_t rng;
+	/* Monitor only. */
+	uint32_t seen_tick;
+	uint64_t seen_cpu_ns;
+	uint64_t seen_at;
+	char pad1[56] __attribute__((aligned(64)));
+	struct ghi_ring ring;
+	struct ghi_timers *timers;
+	struct ghi_slot *idle_next; /* under the idle lock */
+} __attribute__((aligned(64)));
+
+/* A kernel thread. */
+struct ghi_worker {
+	struct ghi_slot *slot; /* NULL: it must not touch any run queue */
+	struct ghi_gthread *current;
+	struct ghi_gthread *native; /* its own context: search, sleep, slotless commits */
+	ghi_commit_fn commit;	    /* to run on the other side of the switch in progress */
+	struct ghi_gthread *left;   /* argument of commit */
+	uint64_t kmask;		    /* signal mask of the kernel thread */
+	bool searching;		    /* it is counted in the idle word */
+	bool in_sched;		    /* its slot is in phase SCHED */
+	int tid;
+	uint32_t wake;	    /* futex: 1 when somebody woke it */
+	bool polling;	    /* under the idle lock: it sleeps in epoll_wait */
+	bool asleep;	    /* under the idle lock: it is on the list of sleepers */
+	struct ghi_worker *sleep_next;
+	struct ghi_worker *all_next; /* never freed */
+	unsigned index;
+};
+
+extern struct ghi_slot *ghi_slots;
+extern unsigned ghi_nslots;
+extern uint32_t ghi_idle_word; /* idle_word.h */
+
+/* Switches away from the running gthread; `commit` runs when its stack is left.  May return at once
+ * when it was notified before the switch (park only).  Signals deferred by the caller. */
+void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit);
+/* First thing on a new gthread: the other side of the switch that started it. */
+void ghi_sched_arrived(struct ghi_gthread *self);
+/* Makes a gthread runnable; the caller owns the duty (park_word.h, W3 or P5).  From anywhere. */
+void ghi_ready(struct ghi_gthread *g);
+/* The same for a chain linked by ->next. */
+void ghi_ready_batch(struct ghi_gthread *first);
+/* Lets others run; the gthread goes to the end of the queue. */
+void ghi_yield(void);
+
+/* Around a call that may block the kernel thread: others may take the slot meanwhile. */
+void ghi_blocking_begin(struct ghi_gthread *self);
+void ghi_blocking_end(struct ghi_gthread *self);
+
+/* worker.c */
+int ghi_worker_start_first(struct ghi_gthread *main_thread);
+struct ghi_worker *ghi_worker_all(void);
+unsigned ghi_worker_count(void);
+unsigned ghi_worker_asleep(void);
+/* Wakes or makes a worker when the idle word allows it; after work was queued. */
+void ghi_worker_notify(void);
+/* A slot in phase TAKEN, in the caller's hand, goes to a worker (true) or stays (false). */
+bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create);
+void ghi_worker_idle_slot(struct ghi_slot *s);
+void ghi_worker_loop(struct ghi_worker *w);
+void ghi_worker_after_fork(void);
+/* sched.c, for worker.c */
+struct ghi_gthread *ghi_sched_search(struct ghi_worker *w);
+bool ghi_sched_any_work(void);
+void ghi_sched_resume(struct ghi_worker *w, struct ghi_gthread *next);
+void ghi_sched_inbox_push(struct ghi_gthread *g);
+void ghi_sched_after_fork(void);
+size_t ghi_sched_queued(void);
+
+#endif

@@ -1,0 +1,76 @@
+/* mmap and guard pages for gthreads; see stack.h. */
+#include <fcntl.h>
+#include <sys/mman.h>
+
+#include "src/base/atomic.h"
+#include "src/base/report.h"
+#include "src/base/sys.h"
+#include "src/stack.h"
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+enum { GUARD_AUTO, GUARD_MADVISE, GUARD_MPROTECT, GUARD_NONE };
+
+static uint32_t mode; /* GUARD_*; settles at the first mapping, racing settlers agree */
+static uint64_t vmas_left = UINT64_MAX;
+
+static uint64_t read_max_map_count(void)
+{
+	char text[32];
+	uint64_t n = 0;
+	long fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 65530;
+	long len = ghi_sys(SYS_read, fd, text, sizeof(text));
+	ghi_sys(SYS_close, fd);
+	for (long i = 0; i < len && text[i] >= '0' && text[i] <= '9'; i++)
+		n = n * 10 + (uint64_t)(text[i] - '0');
+	return n;
+}
+
+static bool guard_by_mprotect(char *map, size_t guard)
+{
+	if (load_relaxed(&vmas_left) == UINT64_MAX)
+		store_relaxed(&vmas_left, read_max_map_count() / 4 * 3);
+	if (load_relaxed(&vmas_left) < 2) {
+		ghi_say("stacks are created without guard pages from now on: raise vm.max_map_count");
+		store_relaxed(&mode, (uint32_t)GUARD_NONE);
+		return true;
+	}
+	fetch_add_relaxed(&vmas_left, (uint64_t)-2);
+	return ghi_sys(SYS_mprotect, map, guard, PROT_NONE) == 0;
+}
+
+char *ghi_stack_map(size_t size, size_t guard)
+{
+	long r = ghi_sys(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE,
+			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (r < 0 && r > -4096)
+		return NULL;
+	char *map = (char *)r;
+	/* A huge page under a stack would cost 2 MiB of memory each. */
+	ghi_sys(SYS_madvise, map, size, MADV_NOHUGEPAGE);
+	if (!guard)
+		return map;
+	if (load_relaxed(&mode) == GUARD_AUTO)
+		store_relaxed(&mode, ghi_config.guard ? (uint32_t)ghi_config.guard
+						      : (uint32_t)GUARD_MADVISE);
+	if (load_relaxed(&mode) == GUARD_MADVISE) {
+		if (ghi_sys(SYS_madvise, map, guard, MADV_GUARD_INSTALL) == 0)
+			return map;
+		store_relaxed(&mode, (uint32_t)GUARD_MPROTECT); /* before Linux 6.13 */
+	}
+	if (load_relaxed(&mode) == GUARD_MPROTECT && !guard_by_mprotect(map, guard)) {
+		ghi_sys(SYS_munmap, map, size);
+		return NULL;
+	}
+	return map;
+}
+
+void ghi_stack_trim(char *lo, char *hi)
+{
+	if (hi > lo)
+		ghi_sys(SYS_madvise, lo, hi - lo, MADV_DONTNEED);
+}

@@ -1,0 +1,32 @@
+/* Deadlines of parked gthreads.
+ *
+ * Owns: one heap per slot, each under its own lock.  Called by: wait.c and lot.c (start, cancel),
+ * sched.c (run).  Must not know: what else could wake the gthread.
+ *
+ * A timer lives on the sleeper's stack and names the gthread.  Firing notifies it under the heap's
+ * lock; the sleeper takes that lock in ghi_timer_cancel before its frame goes away, so a timer never
+ * outlives its wait.
+ */
+#ifndef GHI_TIMER_H
+#define GHI_TIMER_H
+
+#include "src/gthread.h"
+
+struct ghi_timer {
+	uint64_t when; /* ns, CLOCK_MONOTONIC */
+	struct ghi_gthread *g;
+	struct ghi_timers *heap;
+	int32_t index; /* place in the heap, -1: not in it; under the heap's lock */
+};
+
+struct ghi_timers *ghi_timers_new(void);
+/* After ghi_park_arm.  Never fails: without memory for the heap it panics, nothing smaller helps. */
+void ghi_timer_start(struct ghi_timer *t, struct ghi_gthread *self, uint64_t deadline);
+void ghi_timer_cancel(struct ghi_timer *t);
+/* Earliest deadline, GHI_NEVER if none; a plain load, exact for whoever started it before. */
+uint64_t ghi_timers_next(const struct ghi_timers *heap);
+/* Fires everything due. */
+void ghi_timers_run(struct ghi_timers *heap, uint64_t now);
+void ghi_timers_after_fork(struct ghi_timers *heap);
+
+#endif

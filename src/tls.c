@@ -1,0 +1,282 @@
+/* Building and refreshing thread control blocks; see tls.h.  Every offset that glibc publishes for
+ * debuggers is taken from there; the rest is ABI (the tcbhead_t prefix) or asked from the kernel. */
+#include <dlfcn.h>
+#include <errno.h>
+#include <link.h>
+#include <linux/rseq.h>
+#include <locale.h>
+#include <netdb.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/gthread.h"
+#include "src/tls.h"
+
+struct ghi_libc ghi_libc = {.list = -1, .robust = -1};
+
+/* tcbhead_t, x86-64: fixed by the ABI since compilers address some of it. */
+enum { HEAD_TCB = 0, HEAD_DTV = 8, HEAD_SELF = 16, HEAD_MULTIPLE = 24, HEAD_COPY = 32,
+       HEAD_COPY_END = 56 /* sysinfo, stack guard, pointer guard */ };
+
+enum { TSD_KEYS = 1024, TSD_LEVEL2 = 32, TSD_ROUNDS = 4 };
+
+#define AT(tcb, off, type) (*(type *)((tcb) + (uintptr_t)(off)))
+
+/* Modules with static TLS; rebuilt when the loader's counters move. */
+static struct module_table {
+	unsigned long long adds, subs;
+	unsigned n;
+	struct tls_module {
+		ptrdiff_t off; /* from the thread pointer, negative */
+		const void *image;
+		size_t filesz, memsz;
+	} mod[64];
+} modules;
+static ghi_lock_t modules_lock;
+
+/* Descriptors are uint32_t[3]: size in bits, number of elements, offset. */
+static ptrdiff_t field(const char *name)
+{
+	uint32_t *d = dlsym(RTLD_DEFAULT, name);
+	return d ? (ptrdiff_t)d[2] : -1;
+}
+
+int ghi_tls_probe(const char **ret_why)
+{
+	uintptr_t me = ghi_tp_get();
+	void (*info)(size_t *, size_t *) = (void (*)(size_t *, size_t *))dlsym(
+		RTLD_DEFAULT, "_dl_get_tls_static_info");
+	uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+
+	ghi_libc.allocate_tls = (void *(*)(void *))dlsym(RTLD_DEFAULT, "_dl_allocate_tls");
+	if (!info || !ghi_libc.allocate_tls || !size) {
+		*ret_why = "this C library does not offer its TLS allocator (is it glibc 2.31 or newer?)";
+		return -1;
+	}
+	info(&ghi_libc.tls_size, &ghi_libc.tls_align);
+	ghi_libc.tcb_size = *size;
+	ghi_libc.tid = field("_thread_db_pthread_tid");
+	ghi_libc.list = field("_thread_db_pthread_list");
+	ghi_libc.cancelhandling = field("_thread_db_pthread_cancelhandling");
+	ghi_libc.specific = field("_thread_db_pthread_specific");
+	if (ghi_libc.tid < 0 || ghi_libc.cancelhandling < 0 || ghi_libc.specific < 0) {
+		*ret_why = "this C library does not describe struct pthread";
+		return -1;
+	}
+	if (AT(me, ghi_libc.tid, int32_t) != sys_gettid() || AT(me, HEAD_SELF, uintptr_t) != me) {
+		*ret_why = "struct pthread is not where this C library says";
+		return -1;
+	}
+	ghi_libc.first_block = AT(me, ghi_libc.specific, char *) - (char *)me;
+	char *rtld = dlsym(RTLD_DEFAULT, "_rtld_global");
+	ptrdiff_t user = field("_thread_db_rtld_global__dl_stack_user");
+	if (rtld && user >= 0)
+		ghi_libc.stack_user = (struct ghi_list_t *)(rtld + user);
+	ghi_libc.call_tls_dtors = (void (*)(void))dlsym(RTLD_DEFAULT, "__call_tls_dtors");
+	ghi_libc.ctype_init = (void (*)(void))dlsym(RTLD_DEFAULT, "__ctype_init");
+	ghi_libc.thread_freeres = (void (*)(void))dlsym(RTLD_DEFAULT, "__libc_thread_freeres");
+	ghi_libc.keys = dlsym(RTLD_DEFAULT, "__pthread_keys");
+	char *resp = dlsym(RTLD_DEFAULT, "__resp");
+	ghi_libc.resp_off = resp ? resp - (char *)me : 0;
+	ptrdiff_t *rseq = dlsym(RTLD_DEFAULT, "__rseq_offset");
+	ghi_libc.rseq_off = rseq ? *rseq : 0;
+	ghi_libc.self_off = (char *)&ghi_tls.self - (char *)me;
+	/* The kernel knows where the list of robust mutexes of this thread is; its place in struct
+	 * pthread is nowhere else to be found. */
+	char *head = NULL;
+	size_t len;
+	if (ghi_sys(SYS_get_robust_list, 0, &head, &len) == 0 && head > (char *)me &&
+	    head < (char *)me + ghi_libc.tcb_size)
+		ghi_libc.robust = head - (char *)me;
+	return 0;
+}
+
+/* What both a new and a recycled TCB need. */
+static void fill_head(uintptr_t tcb, int32_t tid)
+{
+	uintptr_t me = ghi_tp_get();
+
+	AT(tcb, HEAD_TCB, uintptr_t) = tcb;
+	AT(tcb, HEAD_SELF, uintptr_t) = tcb;
+	AT(tcb, HEAD_MULTIPLE, int) = 1;
+	memcpy((char *)tcb + HEAD_COPY, (char *)me + HEAD_COPY, HEAD_COPY_END - HEAD_COPY);
+	AT(tcb, ghi_libc.tid, int32_t) = tid;
+	AT(tcb, ghi_libc.cancelhandling, int) = 0;
+	AT(tcb, ghi_libc.specific, uintptr_t) = tcb + (uintptr_t)ghi_libc.first_block;
+	if (ghi_libc.robust >= 0) {
+		struct robust_list_head *mine = (void *)(me + (uintptr_t)ghi_libc.robust);
+		struct robust_list_head *its = (void *)(tcb + (uintptr_t)ghi_libc.robust);
+		((void **)its)[-1] = its; /* robust_prev */
+		its->list.next = &its->list;
+		its->futex_offset = mine->futex_offset;
+		its->list_op_pending = NULL;
+	}
+	if (ghi_libc.rseq_off) /* not registered: sched_getcpu() must ask the kernel */
+		AT(tcb, ghi_libc.rseq_off + 4, int32_t) = RSEQ_CPU_ID_REGISTRATION_FAILED;
+}
+
+int ghi_tls_build(uintptr_t tcb, int32_t tid)
+{
+	static ghi_lock_t list_lock;
+
+	if (!ghi_libc.allocate_tls((void *)tcb))
+		return -1;
+	fill_head(tcb, tid);
+	if (ghi_libc.list < 0)
+		return 0;
+	/* fork() unlinks every node in the child, dlopen() initialises IE-TLS by walking the list:
+	 * each TCB joins it once and stays.  glibc walks forward under a lock that we cannot take, so
+	 * the node is complete before one release store makes it visible. */
+	struct ghi_list_t *node = (void *)(tcb + (uintptr_t)ghi_libc.list);
+	struct ghi_list_t *head = ghi_libc.stack_user;
+	if (!head) {
+		node->next = node->prev = node;
+		return 0;
+	}
+	ghi_lock(&list_lock);
+	node->prev = head;
+	node->next = head->next;
+	head->next->prev = node;
+	store_release(&head->next, node);
+	ghi_unlock(&list_lock);
+	return 0;
+}
+
+static int note_counters(struct dl_phdr_info *i, size_t size, void *arg)
+{
+	unsigned long long *c = arg;
+	c[0] = i->dlpi_adds;
+	c[1] = i->dlpi_subs;
+	return 1;
+}
+
+static int note_module(struct dl_phdr_info *i, size_t size, void *arg)
+{
+	struct module_table *table = arg;
+	uintptr_t me = ghi_tp_get();
+	uintptr_t data = (uintptr_t)i->dlpi_tls_data;
+	uintptr_t libc_own = (uintptr_t)&errno;
+
+	if (!i->dlpi_tls_modid || !data || data >= me || me - data > ghi_libc.tls_size)
+		return 0; /* no TLS, or not in the static area */
+	for (int p = 0; p < i->dlpi_phnum; p++) {
+		const ElfW(Phdr) *h = &i->dlpi_phdr[p];
+		if (h->p_type != PT_TLS || (libc_own >= data && libc_own < data + h->p_memsz))
+			continue;
+		if (table->n < sizeof(table->mod) / sizeof(table->mod[0]))
+			table->mod[table->n++] = (struct tls_module){
+				.off = (ptrdiff_t)(data - me),
+				.image = (void *)(i->dlpi_addr + h->p_vaddr),
+				.filesz = h->p_filesz,
+				.memsz = h->p_memsz,
+			};
+	}
+	return 0;
+}
+
+static void refresh_dynamic(uintptr_t tcb)
+{
+	/* dtv[-1].counter is the capacity; a slot is {value, to_free}, value -1: not allocated. */
+	struct dtv {
+		void *val, *to_free;
+	} *dtv = AT(tcb, HEAD_DTV, struct dtv *);
+	size_t n = (size_t)dtv[-1].val;
+
+	for (size_t i = 1; i <= n; i++)
+		if (dtv[i].to_free) {
+			free(dtv[i].to_free);
+			dtv[i].to_free = NULL;
+			dtv[i].val = (void *)-1;
+		}
+}
+
+void ghi_tls_refresh(uintptr_t tcb, int32_t tid)
+{
+	unsigned long long seen[2] = {0, 0};
+
+	dl_iterate_phdr(note_counters, seen);
+	/* The loader's lock may be a long wait: not under ours. */
+	struct module_table fresh = {.n = 0};
+	bool stale = load_relaxed(&modules.adds) != seen[0] || load_relaxed(&modules.subs) != seen[1];
+	if (stale)
+		dl_iterate_phdr(note_module, &fresh);
+	ghi_lock(&modules_lock);
+	if (stale) {
+		fresh.adds = seen[0];
+		fresh.subs = seen[1];
+		modules = fresh;
+	}
+	for (unsigned i = 0; i < modules.n; i++) {
+		const struct tls_module *m = &modules.mod[i];
+		char *block = (char *)tcb + m->off;
+		memcpy(block, m->image, m->filesz);
+		memset(block + m->filesz, 0, m->memsz - m->filesz);
+	}
+	ghi_unlock(&modules_lock);
+	refresh_dynamic(tcb);
+	fill_head(tcb, tid);
+}
+
+void ghi_tls_enter(void *res_state)
+{
+	uintptr_t me = ghi_tp_get();
+
+	uselocale(LC_GLOBAL_LOCALE);
+	if (ghi_libc.ctype_init)
+		ghi_libc.ctype_init();
+	if (ghi_libc.resp_off && res_state) {
+		/* Zeroed: "not initialised", the resolver reads its configuration at first use. */
+		AT(me, ghi_libc.resp_off, void *) = res_state;
+	}
+	errno = 0;
+	h_errno = 0;
+}
+
+static void run_tsd_destructors(uintptr_t me)
+{
+	void **level1 = (void **)(me + (uintptr_t)ghi_libc.specific);
+
+	for (int round = 0; ghi_libc.keys && round < TSD_ROUNDS; round++) {
+		int again = 0;
+		for (unsigned k = 0; k < TSD_KEYS; k++) {
+			struct {
+				uintptr_t seq;
+				void *data;
+			} *d = level1[k / TSD_LEVEL2];
+			if (!d) {
+				k += TSD_LEVEL2 - 1;
+				continue;
+			}
+			d += k % TSD_LEVEL2;
+			void *data = d->data;
+			if (!data)
+				continue;
+			d->data = NULL;
+			/* An even sequence number is a deleted key; one that differs, another key. */
+			if (d->seq == ghi_libc.keys[k].seq && (d->seq & 1) && ghi_libc.keys[k].destr) {
+				ghi_libc.keys[k].destr(data);
+				again = 1;
+			}
+		}
+		if (!again)
+			break;
+	}
+	/* The first block lies in struct pthread, the others came from calloc in setspecific. */
+	for (unsigned i = 1; i < TSD_KEYS / TSD_LEVEL2; i++)
+		if (level1[i]) {
+			free(level1[i]);
+			level1[i] = NULL;
+		}
+	if (level1[0])
+		memset(level1[0], 0, TSD_LEVEL2 * 2 * sizeof(void *));
+}
+
+void ghi_tls_exit(void)
+{
+	if (ghi_libc.call_tls_dtors)
+		ghi_libc.call_tls_dtors();
+	run_tsd_destructors(ghi_tp_get());
+	if (ghi_libc.thread_freeres)
+		ghi_libc.thread_freeres();
+}

@@ -1,0 +1,160 @@
+/* Waiting for descriptors and time; see wait.h. */
+#include <errno.h>
+
+#include "src/cancel.h"
+#include "src/park.h"
+#include "src/poller.h"
+#include "src/sched.h"
+#include "src/timer.h"
+#include "src/wait.h"
+
+int ghi_wait_result(uint32_t wakeup)
+{
+	switch (wakeup) {
+	case GHI_WOKEN_TIMEOUT:
+		return -ETIMEDOUT;
+	case GHI_WOKEN_SIGNAL:
+		return -EINTR;
+	case GHI_WOKEN_CANCEL:
+		return -ECANCELED;
+	case GHI_WOKEN_CLOSED:
+		return -EBADF;
+	default:
+		return 0;
+	}
+}
+
+int ghi_wait_arm(struct ghi_gthread *self, enum ghi_reason why, const void *object)
+{
+	ghi_park_arm(self, why, object);
+	/* Signallers set sig_pending, run membarrier(), then notify: either they see us armed, or
+	 * this load, kept after the store by the compiler barrier, sees their flag. */
+	__asm__ volatile("" ::: "memory");
+	int r = 0;
+	if (__builtin_expect(load_relaxed(&self->sig_pending), 0))
+		r = ghi_cancel_requested(self) ? -ECANCELED : -EINTR;
+	if (__builtin_expect(r, 0)) {
+		/* Nobody but a signaller can have found us yet, and its notify changes nothing. */
+		ghi_wake_take(&self->wake);
+		self->reason = GHI_PARK_NONE;
+	}
+	return r;
+}
+
+/* Parks with an optional deadline. */
+static uint32_t park_until(struct ghi_gthread *self, uint64_t deadline)
+{
+	if (deadline == GHI_NEVER)
+		return ghi_park(self);
+	struct ghi_timer t;
+	ghi_timer_start(&t, self, deadline);
+	uint32_t why = ghi_park(self);
+	ghi_timer_cancel(&t);
+	return why;
+}
+
+/* Registers the descriptor with the poller.  Under the entry's lock. */
+static int arm_locked(struct ghi_fd *e, int fd)
+{
+	if (e->armed)
+		return 0;
+	int r = ghi_poller_arm(fd, e->generation);
+	if (r == 0)
+		e->armed = true;
+	else if (r == -EPERM)
+		e->kind = GHI_FD_FILE;
+	return r;
+}
+
+int ghi_wait_fd(struct ghi_gthread *self, int fd, int dir, uint32_t seq, uint64_t deadline,
+		enum ghi_reason why)
+{
+	struct ghi_fd *e = ghi_fd_get(fd);
+	struct ghi_fd_waiter w = {.g = self, .dirs = (uint8_t)(1u << dir)};
+	int r;
+
+	if (!e)
+		return -EBADF;
+	ghi_nosig_enter();
+	if ((r = ghi_wait_arm(self, why, (void *)(intptr_t)fd)))
+		goto out;
+	ghi_lock(&e->lock);
+	r = arm_locked(e, fd);
+	if (r || load_relaxed(&e->seq[dir]) != seq) { /* (F3) */
+		ghi_unlock(&e->lock);
+		ghi_wake_take(&self->wake);
+		self->reason = GHI_PARK_NONE;
+		goto out;
+	}
+	ghi_list_append(&e->waiters, &w.link); /* (F4) */
+	ghi_unlock(&e->lock);
+	uint32_t wakeup = park_until(self, deadline);
+	if (wakeup != GHI_WOKEN_FD && wakeup != GHI_WOKEN_CLOSED) {
+		ghi_lock(&e->lock);
+		ghi_fd_unlink(e, &w);
+		ghi_unlock(&e->lock);
+	}
+	r = ghi_wait_result(wakeup);
+out:
+	ghi_nosig_leave();
+	return r;
+}
+
+int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline)
+{
+	unsigned joined = 0;
+	bool again = false;
+	int r;
+
+	ghi_nosig_enter();
+	if ((r = ghi_wait_arm(self, GHI_PARK_POLL, set))) {
+		ghi_nosig_leave();
+		return r;
+	}
+	for (; joined < set->n && !again; joined++) {
+		struct ghi_pollset_fd *p = &set->fds[joined];
+		struct ghi_fd *e = ghi_fd_get(p->fd);
+		p->waiter = (struct ghi_fd_waiter){.g = self, .dirs = p->dirs, .all = true};
+		if (!e)
+			continue;
+		ghi_lock(&e->lock);
+		r = arm_locked(e, p->fd);
+		if (r || ((p->dirs & 1) && load_relaxed(&e->seq[GHI_RD]) != p->seq[GHI_RD]) ||
+		    ((p->dirs & 2) && load_relaxed(&e->seq[GHI_WR]) != p->seq[GHI_WR]))
+			again = true; /* the caller's poll(0) will tell what it is */
+		else
+			ghi_list_append(&e->waiters, &p->waiter.link);
+		ghi_unlock(&e->lock);
+	}
+	uint32_t wakeup = 0;
+	if (!again) {
+		wakeup = park_until(self, deadline);
+	} else {
+		/* Leave through the front door: a waker may be holding our entries already.  Only
+		 * one notify can win; ours decides that we do not sleep. */
+		struct ghi_gthread *none = NULL;
+		ghi_park_notify(self, GHI_WOKEN_FD, &none);
+		wakeup = ghi_park(self);
+	}
+	for (unsigned i = 0; i < joined; i++) {
+		struct ghi_fd *e = ghi_fd_peek(set->fds[i].fd);
+		if (!e)
+			continue;
+		ghi_lock(&e->lock);
+		ghi_fd_unlink(e, &set->fds[i].waiter);
+		ghi_unlock(&e->lock);
+	}
+	ghi_nosig_leave();
+	/* A closed descriptor is for poll() to report. */
+	return wakeup == GHI_WOKEN_CLOSED ? 0 : ghi_wait_result(wakeup);
+}
+
+int ghi_wait_until(struct ghi_gthread *self, uint64_t deadline, enum ghi_reason why)
+{
+	ghi_nosig_enter();
+	int r = ghi_wait_arm(self, why, NULL);
+	if (!r)
+		r = ghi_wait_result(park_until(self, deadline));
+	ghi_nosig_leave();
+	return r;
+}

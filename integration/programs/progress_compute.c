@@ -7,6 +7,7 @@
 static int computing, stop;
 static long done_meanwhile, naps_meanwhile;
 static int fds[PAIRS][2];
+static pthread_barrier_t all_created; /* or main competes with a thousand runnable threads */
 
 static uint64_t ticks_ns(void)
 {
@@ -28,6 +29,7 @@ static void *ping(void *arg)
 {
 	int fd = fds[(intptr_t)arg][0];
 	char byte = 'p';
+	pthread_barrier_wait(&all_created);
 	while (!__atomic_load_n(&stop, __ATOMIC_SEQ_CST)) {
 		QUIET(write(fd, &byte, 1) == 1 && read(fd, &byte, 1) == 1);
 		if (__atomic_load_n(&computing, __ATOMIC_SEQ_CST))
@@ -54,12 +56,15 @@ static void *pong(void *arg)
 int main(void)
 {
 	pthread_t a[PAIRS], b[PAIRS];
+	pthread_barrier_init(&all_created, NULL, PAIRS + 1);
 	for (intptr_t i = 0; i < PAIRS; i++) {
 		MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, fds[i]) == 0);
 		a[i] = spawn(ping, (void *)i);
 		b[i] = spawn(pong, (void *)i);
 	}
-	QUIET(join(spawn(compute, NULL)) != NULL);
+	pthread_t computer = spawn(compute, NULL);
+	pthread_barrier_wait(&all_created);
+	QUIET(join(computer) != NULL);
 	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
 	for (int i = 0; i < PAIRS; i++) {
 		join(a[i]);

@@ -1,0 +1,38 @@
+"""Signals: handlers, interruption and restart, death, waiting, jumps out of handlers."""
+import signal
+
+import pytest
+
+
+def test_handler_interrupts_blocking_calls(agree):
+    agree("sig_eintr")
+
+
+def test_restart_and_never_interrupted_calls(agree):
+    agree("sig_restart")
+
+
+@pytest.mark.parametrize("where", ["main", "thread"])
+@pytest.mark.parametrize("how, number", [
+    ("term", signal.SIGTERM), ("kill", signal.SIGKILL), ("segv", signal.SIGSEGV),
+    ("abort", signal.SIGABRT), ("assert", signal.SIGABRT), ("fpe", signal.SIGFPE),
+    ("guard", signal.SIGSEGV)])
+def test_death_by_signal(agree, how, number, where):
+    args = [how] if where == "main" else [how, where]
+    agree("sig_die", *args, workers=(1, 2), status=-number)
+
+
+def test_sigwait_family_and_masks(agree):
+    agree("sig_wait")
+
+
+def test_pthread_kill_runs_the_handler_on_its_target(agree):
+    agree("sig_kill")
+
+
+def test_alarms_timers_and_children(agree):
+    agree("sig_alarm")
+
+
+def test_jumps_out_of_handlers(agree):
+    agree("sig_jump")

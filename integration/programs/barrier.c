@@ -1,7 +1,7 @@
 /* Barriers: nobody passes before all arrived, exactly one serial thread per round, reuse. */
 #include "check.h"
 
-#define N 20
+#define N      20
 #define ROUNDS 100
 static pthread_barrier_t barrier;
 static int arrived[ROUNDS], serial[ROUNDS];
@@ -46,7 +46,8 @@ int main(void)
 	CHECK(one_each);
 	CHECK_RC(0, pthread_barrier_destroy(&barrier));
 
-	/* Destroying right after one's own wait is allowed: destroy waits for the others to leave. */
+	/* Destroying right after one's own wait is allowed: destroy waits for the others to leave.
+	 */
 	for (int i = 0; i < 300; i++) {
 		short_lived = malloc(sizeof(*short_lived));
 		pthread_barrier_init(short_lived, NULL, 3);

@@ -7,12 +7,33 @@ static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static char order[32];
 static int stop;
 
-static void prepare1(void) { strcat(order, "1"); }
-static void prepare2(void) { strcat(order, "2"); pthread_mutex_lock(&mutex); }
-static void parent1(void) { strcat(order, "a"); }
-static void parent2(void) { strcat(order, "b"); pthread_mutex_unlock(&mutex); }
-static void child1(void) { strcat(order, "x"); }
-static void child2(void) { strcat(order, "y"); pthread_mutex_unlock(&mutex); }
+static void prepare1(void)
+{
+	strcat(order, "1");
+}
+static void prepare2(void)
+{
+	strcat(order, "2");
+	pthread_mutex_lock(&mutex);
+}
+static void parent1(void)
+{
+	strcat(order, "a");
+}
+static void parent2(void)
+{
+	strcat(order, "b");
+	pthread_mutex_unlock(&mutex);
+}
+static void child1(void)
+{
+	strcat(order, "x");
+}
+static void child2(void)
+{
+	strcat(order, "y");
+	pthread_mutex_unlock(&mutex);
+}
 
 static void *use_everything(void *arg)
 {

@@ -61,7 +61,8 @@ static void errors_and_limits(void)
 	CHECK(now_ns(CLOCK_MONOTONIC) - start >= 20000000);
 	limit = deadline_ms(CLOCK_REALTIME, 20);
 	start = now_ns(CLOCK_MONOTONIC);
-	CHECK_ERRNO(ETIMEDOUT, futex(&a, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 5, &limit, NULL, -1));
+	CHECK_ERRNO(ETIMEDOUT,
+		    futex(&a, FUTEX_WAIT_BITSET | FUTEX_CLOCK_REALTIME, 5, &limit, NULL, -1));
 	CHECK(now_ns(CLOCK_MONOTONIC) - start >= 19000000);
 	CHECK_ERRNO(EINVAL, futex(&a, FUTEX_WAIT_BITSET, 5, NULL, NULL, 0));
 	CHECK_ERRNO(EAGAIN, futex(&a, FUTEX_CMP_REQUEUE, 1, (void *)1, &b, 4));

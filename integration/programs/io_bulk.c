@@ -18,7 +18,7 @@ static void *writer(void *arg)
 	for (int i = 0; i < 4; i++)
 		v[i] = (struct iovec){data + i * (SIZE / 4), SIZE / 4};
 	/* A blocking write of a stream returns only when everything was taken. */
-	ssize_t n = s->how == 0   ? write(s->out, data, SIZE)
+	ssize_t n = s->how == 0	  ? write(s->out, data, SIZE)
 		    : s->how == 1 ? send(s->out, data, SIZE, 0)
 				  : writev(s->out, v, 4);
 	QUIET(n == SIZE);

@@ -92,6 +92,7 @@ int main(void)
 		t[i] = spawn(churn, (void *)i);
 	for (int i = 0; i < 8; i++)
 		join(t[i]);
-	CHECK(pipe(fd) == 0 && write(fd[1], "z", 1) == 1 && read(fd[0], &byte, 1) == 1 && byte == 'z');
+	CHECK(pipe(fd) == 0 && write(fd[1], "z", 1) == 1 && read(fd[0], &byte, 1) == 1 &&
+	      byte == 'z');
 	return check_done();
 }

@@ -24,7 +24,8 @@ int main(void)
 	pthread_t t[30];
 	uint64_t n, sum = 0;
 	struct itimerspec once = {.it_value = {.tv_nsec = 20000000}};
-	struct itimerspec periodic = {.it_value = {.tv_nsec = 5000000}, .it_interval = {.tv_nsec = 5000000}};
+	struct itimerspec periodic = {.it_value = {.tv_nsec = 5000000},
+				      .it_interval = {.tv_nsec = 5000000}};
 
 	become_threaded();
 	evt = eventfd(0, EFD_SEMAPHORE);

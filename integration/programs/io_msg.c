@@ -131,7 +131,9 @@ static void *send_fd(void *arg)
 {
 	char control[CMSG_SPACE(sizeof(int))] = {0};
 	struct iovec v = {"f", 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
 			   .msg_controllen = sizeof(control)};
 	struct cmsghdr *c = CMSG_FIRSTHDR(&m);
 	int end[2];
@@ -151,7 +153,9 @@ static void unix_sockets(void)
 	int pair[2], received = -1;
 	char byte, control[CMSG_SPACE(sizeof(int))], text[16];
 	struct iovec v = {&byte, 1};
-	struct msghdr m = {.msg_iov = &v, .msg_iovlen = 1, .msg_control = control,
+	struct msghdr m = {.msg_iov = &v,
+			   .msg_iovlen = 1,
+			   .msg_control = control,
 			   .msg_controllen = sizeof(control)};
 	printf("-- unix\n");
 	MUST(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0);

@@ -27,7 +27,8 @@ static void *poll_forever(void *arg)
 
 static void polls(void)
 {
-	struct pollfd p[3] = {{.fd = pair[0], .events = POLLIN}, {.fd = -1, .events = POLLIN},
+	struct pollfd p[3] = {{.fd = pair[0], .events = POLLIN},
+			      {.fd = -1, .events = POLLIN},
 			      {.fd = pair[0], .events = POLLOUT}};
 	struct timespec limit = timespec_of_ns(20000000);
 	char byte;

@@ -3,7 +3,7 @@
 #include "check.h"
 #include <sys/socket.h>
 
-#define N 100
+#define N    100
 #define LAPS 50
 static int in[N], out[N];
 
@@ -43,7 +43,8 @@ static void lap_around(const char *name, int sockets)
 		close(pair[i][0]);
 		close(pair[i][1]);
 	}
-	printf("%s %016llx %s\n", name, (unsigned long long)token, token == expected ? "ok" : "FAIL");
+	printf("%s %016llx %s\n", name, (unsigned long long)token,
+	       token == expected ? "ok" : "FAIL");
 }
 
 int main(void)

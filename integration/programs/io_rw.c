@@ -75,7 +75,7 @@ int main(void)
 
 	CHECK_ERRNO(EBADF, read(-1, a, 4));
 	CHECK_ERRNO(EBADF, write(12345, a, 4));
-	CHECK_ERRNO(EBADF, read(pipe_fd[1], a, 4)); /* closed by the other thread */
+	CHECK_ERRNO(EBADF, read(pipe_fd[1], a, 4));  /* closed by the other thread */
 	CHECK_ERRNO(EBADF, write(pipe_fd[0], a, 4)); /* the wrong end */
 	CHECK_ERRNO(EBADF, readv(-1, v, 2));
 	CHECK_ERRNO(EINVAL, readv(pipe_fd[0], v, negative));

@@ -3,7 +3,7 @@
 #include "check.h"
 #include <sys/socket.h>
 
-#define N 20
+#define N     20
 #define LINES 100
 static FILE *shared;
 static int pipe_fd[2], pairs[N][2];

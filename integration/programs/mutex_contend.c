@@ -2,7 +2,7 @@
 #include "check.h"
 
 #define THREADS 16
-#define ROUNDS 2000
+#define ROUNDS	2000
 
 static pthread_mutex_t mutex;
 static int kind, inside;

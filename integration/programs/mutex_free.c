@@ -39,7 +39,8 @@ static void *finish_sem(void *arg)
 
 static struct object *make(void)
 {
-	struct object *o = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	struct object *o =
+	    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	MUST(o != MAP_FAILED);
 	pthread_mutex_init(&o->mutex, NULL);
 	pthread_cond_init(&o->cond, NULL);

@@ -6,7 +6,7 @@
 #include <sys/wait.h>
 
 #define THREADS 4
-#define ROUNDS 300
+#define ROUNDS	300
 
 static struct shared {
 	pthread_mutex_t mutex, robust;
@@ -15,7 +15,7 @@ static struct shared {
 	pthread_barrier_t barrier;
 	long counter;
 	int inside, flag;
-} *s;
+} * s;
 
 static void *count(void *arg)
 {

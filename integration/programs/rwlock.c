@@ -116,8 +116,8 @@ int main(void)
 
 	pthread_rwlockattr_init(&attr);
 	CHECK_RC(EINVAL, pthread_rwlockattr_setkind_np(&attr, 42));
-	CHECK_RC(0, pthread_rwlockattr_setkind_np(&attr,
-						  PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP));
+	CHECK_RC(
+	    0, pthread_rwlockattr_setkind_np(&attr, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP));
 	CHECK_RC(0, pthread_rwlock_destroy(&lock));
 	CHECK_RC(0, pthread_rwlock_init(&lock, &attr));
 	written = 0;

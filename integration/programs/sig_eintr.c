@@ -63,7 +63,8 @@ static int call(int which)
 		return epoll_wait(ep, &e, 1, -1);
 	case 8:
 		rc = nanosleep(&ts, &rest);
-		QUIET(rest.tv_sec > 900 && rest.tv_sec <= 1000); /* what is left, plus timer slack */
+		QUIET(rest.tv_sec > 900 &&
+		      rest.tv_sec <= 1000); /* what is left, plus timer slack */
 		return rc;
 	case 9:
 		rc = clock_nanosleep(CLOCK_MONOTONIC, 0, &ts, NULL);
@@ -86,9 +87,10 @@ static int call(int which)
 	return 0;
 }
 
-static const char *names[] = {"read", "recv", "recvmsg", "accept", "poll", "poll with limit",
-			      "select", "epoll_wait", "nanosleep", "clock_nanosleep", "sem_wait",
-			      "sem_timedwait", "usleep", "pause", "sleep"};
+static const char *names[] = {
+    "read",   "recv",	    "recvmsg",	 "accept",	    "poll",	"poll with limit",
+    "select", "epoll_wait", "nanosleep", "clock_nanosleep", "sem_wait", "sem_timedwait",
+    "usleep", "pause",	    "sleep"};
 
 static void *all_calls(void *arg)
 {

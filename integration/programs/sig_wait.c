@@ -24,14 +24,15 @@ static void *inherited(void *arg)
 {
 	sigset_t now;
 	pthread_sigmask(SIG_BLOCK, NULL, &now);
-	int same = sigismember(&now, SIGUSR1) && sigismember(&now, SIGTERM) &&
-		   !sigismember(&now, SIGSEGV);
+	int same =
+	    sigismember(&now, SIGUSR1) && sigismember(&now, SIGTERM) && !sigismember(&now, SIGSEGV);
 	sigemptyset(&now);
 	sigaddset(&now, SIGSEGV);
 	pthread_sigmask(SIG_SETMASK, &now, NULL); /* must not reach any other thread */
 	sched_yield();
 	pthread_sigmask(SIG_SETMASK, NULL, &now);
-	return (void *)(intptr_t)(same && sigismember(&now, SIGSEGV) && !sigismember(&now, SIGUSR1));
+	return (void *)(intptr_t)(same && sigismember(&now, SIGSEGV) &&
+				  !sigismember(&now, SIGUSR1));
 }
 
 static void *kill_me(void *arg)

@@ -11,7 +11,8 @@ static void *thread(void *arg)
 		pthread_spin_lock(&lock);
 		counter++;
 		if (i % 400 == 0)
-			sched_yield(); /* the others now spin while the owner is off the processor */
+			sched_yield(); /* the others now spin while the owner is off the processor
+					*/
 		pthread_spin_unlock(&lock);
 	}
 	return NULL;

@@ -8,15 +8,29 @@
 static sem_t ready, go, never;
 static int silent[2]; /* a socket pair on which nothing ever arrives */
 
-static void block_sem(void) { sem_wait(&never); }
-static void block_read(void) { char c; QUIET(read(silent[0], &c, 1) < 0); }
-static void block_recv(void) { char c; recv(silent[0], &c, 1, 0); }
+static void block_sem(void)
+{
+	sem_wait(&never);
+}
+static void block_read(void)
+{
+	char c;
+	QUIET(read(silent[0], &c, 1) < 0);
+}
+static void block_recv(void)
+{
+	char c;
+	recv(silent[0], &c, 1, 0);
+}
 static void block_poll(void)
 {
 	struct pollfd p = {.fd = silent[0], .events = POLLIN};
 	poll(&p, 1, -1);
 }
-static void block_sleep(void) { sleep(1000); }
+static void block_sleep(void)
+{
+	sleep(1000);
+}
 static void block_testcancel(void)
 {
 	for (;;) {
@@ -45,7 +59,7 @@ static void *holds_back(void *arg)
 	QUIET(pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old) == 0);
 	QUIET(old == PTHREAD_CANCEL_ENABLE);
 	sem_post(&ready);
-	sem_wait(&go);       /* the request is pending now and must not act here */
+	sem_wait(&go);	      /* the request is pending now and must not act here */
 	pthread_testcancel(); /* nor here */
 	*(int *)arg = 1;
 	pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, NULL);

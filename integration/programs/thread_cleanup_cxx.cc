@@ -9,8 +9,13 @@ static std::string order;
 
 struct Note {
 	std::string name;
-	explicit Note(const char *n) : name(n) {}
-	~Note() { order += name + " "; }
+	explicit Note(const char *n) : name(n)
+	{
+	}
+	~Note()
+	{
+		order += name + " ";
+	}
 };
 
 static thread_local Note in_tls("tls");

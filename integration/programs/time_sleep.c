@@ -59,7 +59,7 @@ int main(void)
 	sleep_ms(100);
 	CHECK(clock_gettime(CLOCK_THREAD_CPUTIME_ID, &cpu_end) == 0);
 	CHECK((cpu_end.tv_sec - cpu_start.tv_sec) * 1000000000L + cpu_end.tv_nsec -
-		      cpu_start.tv_nsec <
+		  cpu_start.tv_nsec <
 	      90000000);
 	return check_done();
 }

@@ -82,6 +82,7 @@ struct ghi_gthread {
 	/* Signals and cancellation aimed at it; see signal.c, cancel.c. */
 	uint32_t sig_pending; /* 1: something to do at the next runtime exit; paired by membarrier */
 	uint32_t cancel;      /* GHI_CANCEL_* bits */
+	uint32_t sig_ran;     /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
 	struct ghi_siginfo_node *sigq; /* Treiber stack of queued signals */
 
 	/* For dumps: plain stores by the gthread when it parks. */

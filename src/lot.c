@@ -90,7 +90,7 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 	if (!self)
 		ghi_wake_arm(&w.word);
 	else if (req->uninterruptible)
-		ghi_park_arm(self, req->why, req->key);
+		r = ghi_wait_arm_uncancellable(self, req->why, req->key);
 	else
 		r = ghi_wait_arm(self, req->why, req->key);
 	if (r)
@@ -126,6 +126,10 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 		ghi_unlock(&b->lock);
 	}
 	r = ghi_wait_result(wakeup);
+	/* Moved on from a condition variable: the signal was this waiter's, it may not be lost to a
+	 * deadline or a cancellation that came while it queued for the mutex. */
+	if (req->token && load_relaxed(&w.key) != req->key)
+		r = 0;
 out:
 	ghi_nosig_leave();
 	return r;
@@ -226,12 +230,12 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
 	return woken;
 }
 
-int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token),
+int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_awake),
 		  void (*more)(void *arg, bool remain), void *arg)
 {
 	struct bucket *b = bucket_of(key);
 	struct ghi_gthread *ready = NULL;
-	int taken = 0;
+	int taken = 0, woken = 0;
 
 	ghi_nosig_enter();
 	while (taken < n) {
@@ -265,12 +269,14 @@ int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token),
 		} else if (mb != b) {
 			ghi_lock(&mb->lock);
 		}
-		if (w->token && hold(w->token)) {
+		if (w->token && hold(w->token, woken > 0)) {
 			move(w, mb, w->token);
 			taken++;
 		} else {
 			ghi_list_remove(&w->link);
-			taken += notify(w, &ready);
+			bool won = notify(w, &ready);
+			woken += won;
+			taken += won;
 		}
 		if (mb != b)
 			ghi_unlock(&mb->lock);

@@ -26,7 +26,7 @@ struct ghi_lot_wait {
 	enum ghi_reason why;
 	uint32_t bits;		/* which wakers it answers to; 0 means all */
 	void *token;		/* for requeue: the mutex a condition's waiter goes on to */
-	bool uninterruptible;	/* signals and cancellation do not end it (mutexes) */
+	bool uninterruptible;	/* not a cancellation point: a request is left for later */
 };
 /* 0 woken, -EAGAIN validate said no, -ETIMEDOUT, -EINTR, -ECANCELED. */
 int ghi_lot_wait(const struct ghi_lot_wait *w);
@@ -39,10 +39,10 @@ int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, 
  * (-EAGAIN when it fails).  Returns woken, and moved in *ret_moved. */
 int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*validate)(void *arg),
 		    void *arg, int *ret_moved);
-/* For condition variables: takes up to n waiters and moves each to its token when hold(token) says
- * that the mutex is held and will be released with a wake-up; wakes it otherwise.  Returns taken;
- * remain() as above. */
-int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token),
+/* For condition variables: takes up to n waiters and moves each to its token when hold() says that
+ * somebody will release that mutex with a wake-up; wakes it otherwise.  one_is_awake: a waiter was
+ * woken by this very call.  Returns taken; more() as above. */
+int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_awake),
 		  void (*more)(void *arg, bool remain), void *arg);
 void ghi_lot_after_fork(void);
 

@@ -33,7 +33,8 @@ struct ghi_slot {
 	uint32_t rng;
 	/* Monitor only. */
 	uint32_t seen_tick;
-	uint64_t seen_cpu_ns;
+	uintptr_t seen_owner;
+	uint64_t seen_cpu_ns, seen_cpu_last;
 	uint64_t seen_at;
 	char pad1[56] __attribute__((aligned(64)));
 	struct ghi_ring ring;
@@ -90,6 +91,8 @@ void ghi_worker_notify(void);
 /* A slot in phase TAKEN, in the caller's hand, goes to a worker (true) or stays (false). */
 bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create);
 void ghi_worker_idle_slot(struct ghi_slot *s);
+/* After a successful claim in the idle word. */
+struct ghi_slot *ghi_worker_take_idle_slot(void);
 void ghi_worker_loop(struct ghi_worker *w);
 void ghi_worker_after_fork(void);
 /* sched.c, for worker.c */

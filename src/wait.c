@@ -5,6 +5,7 @@
 #include "src/park.h"
 #include "src/poller.h"
 #include "src/sched.h"
+#include "src/signal.h"
 #include "src/timer.h"
 #include "src/wait.h"
 
@@ -24,7 +25,7 @@ int ghi_wait_result(uint32_t wakeup)
 	}
 }
 
-int ghi_wait_arm(struct ghi_gthread *self, enum ghi_reason why, const void *object)
+static int arm(struct ghi_gthread *self, enum ghi_reason why, const void *object, bool cancellable)
 {
 	ghi_park_arm(self, why, object);
 	/* Signallers set sig_pending, run membarrier(), then notify: either they see us armed, or
@@ -32,13 +33,24 @@ int ghi_wait_arm(struct ghi_gthread *self, enum ghi_reason why, const void *obje
 	__asm__ volatile("" ::: "memory");
 	int r = 0;
 	if (__builtin_expect(load_relaxed(&self->sig_pending), 0))
-		r = ghi_cancel_requested(self) ? -ECANCELED : -EINTR;
+		r = cancellable && ghi_cancel_requested(self) ? -ECANCELED
+						       : ghi_signal_due(self) ? -EINTR : 0;
 	if (__builtin_expect(r, 0)) {
 		/* Nobody but a signaller can have found us yet, and its notify changes nothing. */
 		ghi_wake_take(&self->wake);
 		self->reason = GHI_PARK_NONE;
 	}
 	return r;
+}
+
+int ghi_wait_arm(struct ghi_gthread *self, enum ghi_reason why, const void *object)
+{
+	return arm(self, why, object, true);
+}
+
+int ghi_wait_arm_uncancellable(struct ghi_gthread *self, enum ghi_reason why, const void *object)
+{
+	return arm(self, why, object, false);
 }
 
 /* Parks with an optional deadline. */

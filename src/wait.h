@@ -37,5 +37,7 @@ int ghi_wait_until(struct ghi_gthread *self, uint64_t deadline, enum ghi_reason 
 int ghi_wait_result(uint32_t wakeup);
 /* Arms and looks at signals and cancellation; non-zero: disarmed again, do not park. */
 int ghi_wait_arm(struct ghi_gthread *self, enum ghi_reason why, const void *object);
+/* The same for waits that are no cancellation points: only handlers keep it from parking. */
+int ghi_wait_arm_uncancellable(struct ghi_gthread *self, enum ghi_reason why, const void *object);
 
 #endif

@@ -22,6 +22,13 @@ void *ghi_ctx_make(void *top, void (*entry)(void *), void *arg);
 /* Calls fn(arg) on another stack and comes back; used to run handlers on an alternate stack. */
 void ghi_ctx_call_on(void *top, void (*fn)(void *), void *arg);
 
+/* Restorer for handlers installed without libc. */
+void ghi_ctx_sigreturn(void);
+
+/* clone(2): a kernel thread that calls entry(arg) on the stack below sp with thread pointer tp.
+ * The tid, or -errno. */
+long ghi_ctx_clone(int flags, void *sp, uintptr_t tp, void (*entry)(void *), void *arg);
+
 #if defined(__x86_64__)
 #include "src/arch/x86_64/frame.h"
 #endif

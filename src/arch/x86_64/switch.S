@@ -123,4 +123,49 @@ ghi_ctx_call_on:
 	.cfi_endproc
 	.size	ghi_ctx_call_on, . - ghi_ctx_call_on
 
+/* long ghi_ctx_clone(int flags = edi, void *sp = rsi, uintptr_t tp = rdx, void (*entry)(void *) =
+ * rcx, void *arg = r8): clone(2); the child calls entry(arg) on sp with the thread pointer tp. */
+	.globl	ghi_ctx_clone
+	.hidden	ghi_ctx_clone
+	.type	ghi_ctx_clone, @function
+	.p2align 4
+ghi_ctx_clone:
+	.cfi_startproc
+	pushq	%r12
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset r12, 0
+	pushq	%r13
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset r13, 0
+	movq	%rcx, %r12
+	movq	%r8, %r13
+	movq	%rdx, %r8		/* tls; no parent_tid, no child_tid */
+	xorl	%edx, %edx
+	xorl	%r10d, %r10d
+	movl	$56, %eax		/* SYS_clone */
+	syscall
+	testq	%rax, %rax
+	jz	5f
+	popq	%r13
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore r13
+	popq	%r12
+	.cfi_adjust_cfa_offset -8
+	.cfi_restore r12
+	retq
+5:	jmp	ghi_ctx_entry		/* the child: r12, r13 as ghi_ctx_entry wants them */
+	.cfi_endproc
+	.size	ghi_ctx_clone, . - ghi_ctx_clone
+
+/* Return from a signal handler: byte for byte what unwinders recognise as a signal frame. */
+	.globl	ghi_ctx_sigreturn
+	.hidden	ghi_ctx_sigreturn
+	.type	ghi_ctx_sigreturn, @function
+	.p2align 4
+	nop
+ghi_ctx_sigreturn:
+	movq	$15, %rax		/* SYS_rt_sigreturn */
+	syscall
+	.size	ghi_ctx_sigreturn, . - ghi_ctx_sigreturn
+
 	.section .note.GNU-stack, "", @progbits

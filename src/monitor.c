@@ -1,0 +1,223 @@
+/* The monitor thread; see monitor.h. */
+#include <errno.h>
+#include <pthread.h>
+
+#include "src/monitor.h"
+#include "src/poller.h"
+#include "src/proto/idle_word.h"
+#include "src/real.h"
+#include "src/sched.h"
+#include "src/signal.h"
+#include "src/timer.h"
+
+#define GHI_SLICE	 (10 * GHI_MS) /* run time after which others get another kernel thread */
+#define LONGEST_PERIOD	 (10 * GHI_MS)
+#define QUIET_BEFORE_SLEEP (50 * GHI_MS)
+
+struct ghi_monitor_stats ghi_monitor_stats;
+
+static struct {
+	uint32_t word;	   /* futex: 1 when poked */
+	uint32_t sleeping; /* in a futex wait without a period */
+	int tid;
+	uint64_t mask;
+	uint32_t mask_wanted, mask_done; /* sequence numbers */
+	uint64_t new_mask;
+} mon;
+
+int ghi_monitor_tid(void)
+{
+	return load_acquire(&mon.tid);
+}
+
+void ghi_monitor_poke(void)
+{
+	if (xchg_acq_rel(&mon.word, 1u) == 0)
+		sys_futex_wake(&mon.word, 1);
+}
+
+void ghi_monitor_set_mask(uint64_t mask)
+{
+	if (!load_acquire(&mon.tid) || sys_gettid() == mon.tid)
+		return;
+	mon.new_mask = mask;
+	uint32_t want = fetch_add_acq_rel(&mon.mask_wanted, 1u) + 1;
+	ghi_monitor_poke();
+	while ((int32_t)(load_acquire(&mon.mask_done) - want) < 0)
+		sys_futex_wait(&mon.mask_done, want - 1, NULL);
+}
+
+/* CPU time of a kernel thread of this process. */
+static uint64_t cpu_ns(int tid)
+{
+	struct timespec ts = {0};
+	clockid_t clock = (clockid_t)((~(unsigned)tid << 3) | 6); /* CPUCLOCK_SCHED, per thread */
+	ghi_sys(SYS_clock_gettime, clock, &ts);
+	return ghi_ts_to_ns(&ts);
+}
+
+/* True when the slot was taken and another worker has it now. */
+static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
+{
+	/* With nothing queued and somebody in the poller, a new holder would go to sleep at once;
+	 * but an idle slot is what wakers look for, so the slot must not stay with the stuck one. */
+	struct ghi_gthread *g = s->running;
+	if (!ghi_slot_take(&s->owner, seen)) /* (M1) */
+		return false;
+	if (asleep)
+		ghi_monitor_stats.handoffs_asleep++;
+	else
+		ghi_monitor_stats.handoffs_running++;
+	if (g)
+		g->unseen++;
+	if (ghi_worker_hand_slot(s, true)) /* (M2) */
+		return true;
+	ghi_monitor_stats.missed++;
+	ghi_worker_idle_slot(s);
+	return true;
+}
+
+/* One look at all slots; true when somebody was stuck or busy. */
+static bool look(uint64_t now, bool *ret_handed)
+{
+	bool busy = false;
+
+	for (unsigned i = 0; i < ghi_nslots; i++) {
+		struct ghi_slot *s = &ghi_slots[i];
+		uintptr_t owner = load_acquire(&s->owner);
+		uintptr_t phase = owner & GHI_SLOT_PHASE;
+		if (owner == GHI_SLOT_FREE || owner == GHI_SLOT_TAKEN)
+			continue;
+		busy = true;
+		struct ghi_worker *w = (struct ghi_worker *)(owner & ~(uintptr_t)GHI_SLOT_PHASE);
+		uint32_t tick = load_relaxed(&s->tick);
+		uint64_t cpu = cpu_ns(w->tid);
+		if (tick != s->seen_tick || (owner & ~(uintptr_t)GHI_SLOT_PHASE) != s->seen_owner) {
+			s->seen_tick = tick;
+			s->seen_owner = owner & ~(uintptr_t)GHI_SLOT_PHASE;
+			s->seen_cpu_ns = cpu;
+			s->seen_at = now;
+			continue;
+		}
+		if (phase == GHI_SLOT_SCHED)
+			continue; /* in the scheduler: it will move by itself */
+		uint64_t stood = now - s->seen_at;
+		bool asleep = cpu - s->seen_cpu_ns < stood / 4 && stood > 100 * GHI_US;
+		if (asleep && phase == GHI_SLOT_USER && cpu != s->seen_cpu_last) {
+			/* It runs, only not often: the machine is busy, not the call blocked. */
+			s->seen_cpu_last = cpu;
+			asleep = false;
+		}
+		s->seen_cpu_last = cpu;
+		if (!asleep && stood < GHI_SLICE) {
+			struct ghi_gthread *g = s->running;
+			if (stood > GHI_SLICE / 2 && g)
+				store_relaxed(&g->yield_please, 1u);
+			continue;
+		}
+		*ret_handed |= hand_over(s, owner, asleep);
+	}
+	return busy;
+}
+
+static void take_new_mask(void)
+{
+	uint32_t wanted = load_acquire(&mon.mask_wanted);
+	if (wanted == mon.mask_done)
+		return;
+	mon.mask = mon.new_mask;
+	sys_sigprocmask(SIG_SETMASK, &mon.mask, NULL);
+	store_release(&mon.mask_done, wanted);
+	sys_futex_wake(&mon.mask_done, 1 << 30);
+}
+
+/* Work is queued, slots are idle, and no worker sleeps that could be woken: make one. */
+static void staff_idle_slots(void)
+{
+	while (ghi_sched_any_work() && ghi_worker_asleep() == 0 &&
+	       ghi_idle_claim(&ghi_idle_word, false)) {
+		struct ghi_slot *s = ghi_worker_take_idle_slot();
+		if (!ghi_worker_hand_slot(s, true)) {
+			ghi_worker_idle_slot(s);
+			return;
+		}
+	}
+}
+
+static void *monitor_main(void *arg)
+{
+	uint64_t period = ghi_config.monitor_us * GHI_US, quiet_since = 0;
+
+	mon.mask = ~0ull;
+	sys_sigprocmask(SIG_SETMASK, &mon.mask, NULL);
+	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-mon");
+	store_release(&mon.tid, sys_gettid());
+	sys_futex_wake((uint32_t *)&mon.tid, 1 << 30);
+	for (;;) {
+		bool poked = xchg_acq_rel(&mon.word, 0u);
+		bool handed = false;
+		take_new_mask();
+		ghi_signal_dispatch();
+		uint64_t now = ghi_now();
+		bool busy = look(now, &handed);
+		staff_idle_slots();
+		if (busy && ghi_worker_asleep() && ghi_sched_any_work())
+			ghi_worker_notify();
+		if (handed || poked)
+			period = ghi_config.monitor_us * GHI_US;
+		else if (period < LONGEST_PERIOD)
+			period += period / 8;
+		if (busy || poked)
+			quiet_since = now;
+		struct timespec ts = ghi_ns_to_ts(period);
+		bool deep = now - quiet_since > QUIET_BEFORE_SLEEP;
+		if (deep) {
+			/* Dekker with ghi_monitor_wake_if_asleep: it stores its owner, then loads this. */
+			store_relaxed(&mon.sleeping, 1u);
+			fence_seq_cst();
+			bool any = false;
+			for (unsigned i = 0; i < ghi_nslots; i++)
+				any |= load_relaxed(&ghi_slots[i].owner) != GHI_SLOT_FREE;
+			deep = !any;
+		}
+		sys_futex_wait(&mon.word, 0, deep ? NULL : &ts);
+		store_relaxed(&mon.sleeping, 0u);
+		ghi_monitor_stats.wakeups++;
+	}
+	return arg;
+}
+
+void ghi_monitor_wake_if_asleep(void)
+{
+	fence_seq_cst();
+	if (__builtin_expect(load_relaxed(&mon.sleeping), 0))
+		ghi_monitor_poke();
+}
+
+int ghi_monitor_start(void)
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	uint64_t all = ~0ull, old;
+
+	mon.tid = 0;
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	sys_sigprocmask(SIG_SETMASK, &all, &old);
+	int r = ghi_real_pthread_create(&thread, &attr, monitor_main, NULL);
+	sys_sigprocmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	if (r)
+		return r;
+	while (!load_acquire(&mon.tid))
+		sys_futex_wait((uint32_t *)&mon.tid, 0, NULL);
+	return 0;
+}
+
+void ghi_monitor_after_fork(void)
+{
+	mon.word = mon.sleeping = 0;
+	mon.tid = 0;
+	mon.mask_wanted = mon.mask_done = 0;
+}

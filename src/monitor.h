@@ -1,0 +1,34 @@
+/* The monitor: one kernel thread that keeps the promise of progress.
+ *
+ * Owns: finding workers that are stuck, taking their slots, making spare workers, receiving the
+ * process's signals when nobody else may.  Called by: worker.c (poke), signal.c.  Must not know: why
+ * a worker is stuck.
+ *
+ * Every period it looks at each slot.  A slot whose tick moved is fine.  One whose tick stands still
+ * while its worker consumed no CPU time since the last look is stuck in the kernel; one that has run
+ * for GHI_SLICE is computing.  Either way the slot is taken (proto/slot_word.h) and given to another
+ * worker, when work waits or nobody polls.  The period grows from GREENHOOK_MONITOR_US to 10 ms
+ * while nothing is found, and the monitor sleeps without a period when the whole process sleeps.
+ */
+#ifndef GHI_MONITOR_H
+#define GHI_MONITOR_H
+
+#include "src/gthread.h"
+
+struct ghi_monitor_stats {
+	uint64_t handoffs_asleep, handoffs_running, wakeups, missed;
+};
+extern struct ghi_monitor_stats ghi_monitor_stats;
+
+/* Starts the thread; 0 or an errno of pthread_create. */
+int ghi_monitor_start(void);
+/* From anywhere, async-signal-safe: look now. */
+void ghi_monitor_poke(void);
+/* A slot became busy: the monitor must not stay in its deep sleep. */
+void ghi_monitor_wake_if_asleep(void);
+/* The monitor accepts exactly the signals outside `mask`; returns when that is in force. */
+void ghi_monitor_set_mask(uint64_t mask);
+int ghi_monitor_tid(void);
+void ghi_monitor_after_fork(void);
+
+#endif

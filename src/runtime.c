@@ -1,0 +1,259 @@
+/* Start-up as a numbered list, and fork; see runtime.h. */
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "src/crash.h"
+#include "src/fdtab.h"
+#include "src/lot.h"
+#include "src/monitor.h"
+#include "src/poller.h"
+#include "src/real.h"
+#include "src/runtime.h"
+#include "src/sched.h"
+#include "src/selftest.h"
+#include "src/signal.h"
+#include "src/stack.h"
+#include "src/timer.h"
+#include "src/tls.h"
+
+int (*ghi_clock_gettime)(clockid_t, struct timespec *);
+int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+void (*ghi_real_pthread_exit)(void *);
+int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
+
+extern int ghi_lock_spin;
+
+static enum { DORMANT, RUNNING, INERT } state;
+static struct ghi_gthread *main_gthread;
+static struct ghi_gthread initial; /* gthread 1 until a fork makes another one main */
+static int64_t alive;
+
+bool ghi_runtime_running(void)
+{
+	return state == RUNNING;
+}
+
+struct ghi_gthread *ghi_runtime_main(void)
+{
+	return main_gthread;
+}
+
+/* "max 100000" or "quota period" of cgroup v2; 0 when there is no limit. */
+static unsigned cgroup_cpus(void)
+{
+	char text[64] = "";
+	long fd = ghi_sys(SYS_openat, AT_FDCWD, "/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
+	ghi_sys(SYS_close, fd);
+	if (n <= 0 || text[0] < '0' || text[0] > '9')
+		return 0;
+	char *end;
+	unsigned long quota = strtoul(text, &end, 10), period = strtoul(end, NULL, 10);
+	return period ? (unsigned)((quota + period - 1) / period) : 0;
+}
+
+static unsigned usable_cpus(void)
+{
+	cpu_set_t set;
+	long r = ghi_sys(SYS_sched_getaffinity, 0, sizeof(set), &set);
+	unsigned n = r > 0 ? (unsigned)CPU_COUNT_S((size_t)r, &set) : 1;
+	unsigned quota = cgroup_cpus();
+	return quota && quota < n ? quota : n;
+}
+
+static int inert(const char *why)
+{
+	state = INERT;
+	ghi_say("staying inert, threads are kernel threads: %s", why);
+	return 0;
+}
+
+static int make_slots(void)
+{
+	ghi_nslots = (unsigned)ghi_config.workers;
+	if (!ghi_nslots)
+		ghi_nslots = usable_cpus();
+	if (ghi_nslots < 1)
+		ghi_nslots = 1;
+	if (ghi_nslots > GHI_MAX_SLOTS)
+		ghi_nslots = GHI_MAX_SLOTS;
+	if (!ghi_config.max_workers)
+		ghi_config.max_workers = 4 * usable_cpus() > 256 ? 4 * usable_cpus() : 256;
+	ghi_lock_spin = usable_cpus() > 1 ? 100 : 0;
+	if (!ghi_slots) {
+		size_t bytes = GHI_MAX_SLOTS * sizeof(struct ghi_slot);
+		long r = ghi_sys(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE,
+				 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+		if (r < 0 && r > -4096)
+			return -1;
+		ghi_slots = (struct ghi_slot *)r;
+	}
+	for (unsigned i = 0; i < ghi_nslots; i++) {
+		struct ghi_timers *timers = ghi_slots[i].timers;
+		memset(&ghi_slots[i], 0, sizeof(ghi_slots[i]));
+		ghi_slots[i].index = i;
+		ghi_slots[i].rng = i * 2654435761u + 1;
+		if (!timers && !(timers = ghi_timers_new()))
+			return -1;
+		ghi_timers_after_fork(timers);
+		ghi_slots[i].timers = timers;
+	}
+	return 0;
+}
+
+/* The initial thread keeps its stack and its TCB; only the books are ours. */
+static struct ghi_gthread *adopt_main(void)
+{
+	struct ghi_gthread *g = ghi_tls.home;
+	if (!g) {
+		pthread_attr_t attr;
+		void *addr;
+		size_t size;
+		g = &initial;
+		g->tp = ghi_tp_get();
+		g->id = 1;
+		g->altstack_flags = SS_DISABLE;
+		if (pthread_getattr_np(pthread_self(), &attr) == 0) {
+			pthread_attr_getstack(&attr, &addr, &size);
+			pthread_attr_destroy(&attr);
+			g->stack_lo = addr;
+			g->stack_hi = (char *)addr + size;
+		}
+		ghi_sys(SYS_prctl, 16 /* PR_GET_NAME */, g->name);
+	}
+	g->flags |= GHI_G_MAIN;
+	g->tid = sys_gettid();
+	g->life = GHI_LIFE_ALIVE;
+	g->join = GHI_JOINABLE;
+	sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
+	ghi_tls.home = g;
+	ghi_tls.tid = g->tid;
+	return g;
+}
+
+/* The kernel writes the CPU number of whatever kernel thread registered it, which after a switch is
+ * not the one the main gthread runs on. */
+static void unregister_rseq(void)
+{
+#ifdef SYS_rseq
+	if (!ghi_libc.rseq_off)
+		return;
+	char *area = (char *)ghi_tp_get() + ghi_libc.rseq_off;
+	ghi_sys(SYS_rseq, area, 32, 1 /* RSEQ_FLAG_UNREGISTER */, 0x53053053);
+	*(volatile int32_t *)(area + 4) = -2; /* RSEQ_CPU_ID_REGISTRATION_FAILED */
+#endif
+}
+
+static int start(void)
+{
+	static bool probed;
+	const char *why = NULL;
+	int r;
+
+	/* 1. What CPU and C library is this? */
+	if (!probed) {
+#if defined(__x86_64__)
+		ghi_have_fsgsbase = ghi_config.fsgsbase && (getauxval(AT_HWCAP2) & 2);
+#endif
+		ghi_clock_gettime = clock_gettime;
+		if (ghi_tls_probe(&why) < 0)
+			return inert(why);
+		/* 2. Prove on this very libc that a thread block of ours works. */
+		if (ghi_config.selftest && (why = ghi_selftest()))
+			return inert(why);
+		probed = true;
+	}
+	/* 3. Slots and their timers, the poller. */
+	if (make_slots() < 0)
+		return inert("out of memory");
+	if ((r = ghi_poller_init(&why)) < 0) {
+		ghi_say("cannot make its %s (error %d); raise the limit on open files (ulimit -n) or "
+			"close some", why, -r);
+		return inert("the poller needs three descriptors");
+	}
+	/* 4. The calling thread becomes gthread 1 on worker 0. */
+	main_gthread = adopt_main();
+	unregister_rseq();
+	if (ghi_worker_start_first(main_gthread) < 0)
+		return inert("out of memory");
+	/* 5. The monitor: the one thread that libc makes, which also tells libc (malloc, stdio)
+	 *    that the process has threads now. */
+	if ((r = ghi_monitor_start())) {
+		ghi_poller_after_fork();
+		main_gthread = NULL;
+		return inert("the system lets it make no thread");
+	}
+	/* 6. Signals and crash reports. */
+	ghi_crash_prepare();
+	ghi_signal_start(main_gthread);
+	/* 7. From here on the hooks see a gthread. */
+	alive = 1;
+	state = RUNNING;
+	ghi_tls.nosig = 0;
+	ghi_tls.self = main_gthread;
+	ghi_debug(1, "running: %u slots, thread pointer by %s", ghi_nslots,
+		  ghi_have_fsgsbase ? "wrfsbase" : "arch_prctl");
+	return 1;
+}
+
+bool ghi_runtime_ensure(void)
+{
+	if (__builtin_expect(state == RUNNING, 1))
+		return true;
+	if (state == INERT || !ghi_config.enabled)
+		return false;
+	/* Only the thread that holds the process's original TCB can become gthread 1. */
+	if (sys_gettid() != sys_getpid())
+		return false;
+	return start();
+}
+
+void ghi_runtime_alive(int delta)
+{
+	if (fetch_add_acq_rel(&alive, (int64_t)delta) + delta == 0)
+		exit(0); /* the last thread is gone and main left by pthread_exit */
+}
+
+void ghi_runtime_fork_prepare(void)
+{
+	if (state == RUNNING)
+		ghi_fd_mark_all_shared();
+}
+
+void ghi_runtime_fork_child(void)
+{
+	struct ghi_gthread *self = ghi_tls.self;
+
+	if (state != RUNNING || !self)
+		return;
+	state = DORMANT;
+	ghi_signal_active = false;
+	ghi_tls.self = NULL;
+	ghi_tls.nosig = 0;
+	ghi_tls.tid = 0;
+	ghi_tls.home = self;
+	main_gthread = NULL;
+	self->wake = GHI_WAKE_IDLE;
+	self->sig_pending = 0;
+	self->sigq = NULL;
+	ghi_lot_after_fork();
+	ghi_fd_after_fork();
+	ghi_sched_after_fork();
+	ghi_worker_after_fork();
+	ghi_poller_after_fork();
+	ghi_monitor_after_fork();
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		ghi_timers_after_fork(ghi_slots[i].timers);
+	if (!(self->flags & GHI_G_MAIN) && initial.life == GHI_LIFE_ALIVE)
+		initial.life = GHI_LIFE_DEAD;
+	ghi_gthread_after_fork(self);
+}

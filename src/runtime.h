@@ -1,0 +1,23 @@
+/* Start and stop of the runtime, fork.
+ *
+ * Owns: the life of the whole.  States: DORMANT until the first pthread_create (hooks go straight to
+ * libc), RUNNING, INERT (something essential is missing: said once, libc's threads are used).
+ * Called by: preload/init.c (load), hooks/thread.c (start), hooks/process.c (fork).
+ */
+#ifndef GHI_RUNTIME_H
+#define GHI_RUNTIME_H
+
+#include "src/gthread.h"
+
+/* True when gthreads can be made; starts the runtime on the first call, on the main thread. */
+bool ghi_runtime_ensure(void);
+/* Gthread 1, or NULL while dormant. */
+struct ghi_gthread *ghi_runtime_main(void);
+/* The main gthread has called pthread_exit, others go on. */
+void ghi_runtime_alive(int delta);
+/* Around fork(): in the child everything but the caller is gone and the runtime is dormant. */
+void ghi_runtime_fork_child(void);
+void ghi_runtime_fork_prepare(void);
+bool ghi_runtime_running(void);
+
+#endif

@@ -1,0 +1,12 @@
+/* Start-up self-test: does a thread block built by tls.c work on this very C library?
+ *
+ * Owns: the test.  Called by: runtime.c, before any gthread exists.  Runs in a child process, so a
+ * libc that we misunderstand crashes the child and not the program.
+ */
+#ifndef GHI_SELFTEST_H
+#define GHI_SELFTEST_H
+
+/* NULL when all is well, else a clause that says what failed. */
+const char *ghi_selftest(void);
+
+#endif

@@ -1,0 +1,104 @@
+/* Condition variables: waiters in the lot under the condition's address; a signal moves a waiter to
+ * its mutex when that is held, so it wakes only when it can have it (wait morphing).
+ *
+ * Of pthread_cond_t only two words are used: the first says "maybe somebody waits" (written under
+ * the bucket lock), and __wrefs, where pthread_cond_init stores shared and clock flags.  A waiter
+ * that was woken never touches the condition again, so it may be destroyed after a broadcast.
+ */
+#include <errno.h>
+#include <limits.h>
+
+#include "src/lot.h"
+#include "src/sync/sync.h"
+
+enum { WREFS_SHARED = 1, WREFS_MONOTONIC = 2 };
+
+static uint32_t *maybe_waiters(pthread_cond_t *c)
+{
+	return (uint32_t *)c;
+}
+
+bool ghi_cond_ours(const pthread_cond_t *c)
+{
+	return !(c->__data.__wrefs & WREFS_SHARED);
+}
+
+clockid_t ghi_cond_clock(const pthread_cond_t *c)
+{
+	return c->__data.__wrefs & WREFS_MONOTONIC ? CLOCK_MONOTONIC : CLOCK_REALTIME;
+}
+
+struct waiting {
+	pthread_cond_t *c;
+	pthread_mutex_t *m;
+	int (*unlock)(pthread_mutex_t *);
+	int error;
+};
+
+static bool join_queue(void *arg)
+{
+	store_relaxed(maybe_waiters(((struct waiting *)arg)->c), 1u);
+	return true;
+}
+
+static void unlock_mutex(void *arg)
+{
+	struct waiting *w = arg;
+	w->error = w->unlock(w->m);
+}
+
+int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until *until,
+		  int (*lock)(pthread_mutex_t *), int (*unlock)(pthread_mutex_t *))
+{
+	struct waiting state = {.c = c, .m = m, .unlock = unlock};
+	bool ours = ghi_mutex_ours(m);
+	uint64_t deadline;
+	int r = ghi_until_deadline(until, &deadline);
+
+	if (r)
+		return r;
+	if (ours && (m->__data.__kind & 3) != 0 && (m->__data.__kind & 3) != 3 &&
+	    m->__data.__owner != ghi_lock_owner())
+		return EPERM; /* what unlocking would say; nothing must be queued then */
+	struct ghi_lot_wait w = {.key = c,
+				 .validate = join_queue,
+				 .before_park = unlock_mutex,
+				 .arg = &state,
+				 .deadline = deadline,
+				 .why = GHI_PARK_COND,
+				 .token = ours ? m : NULL};
+	r = ghi_lot_wait(&w);
+	if (r == -ECANCELED && !state.error && load_relaxed(&m->__data.__owner) == ghi_lock_owner() &&
+	    ours) {
+		/* The request was there before the wait began: the mutex was never released. */
+		return r;
+	}
+	if (r == -EINTR && ours && load_relaxed(&m->__data.__owner) == ghi_lock_owner())
+		return 0; /* a handler ran before it was released: a spurious wake-up */
+	if (ours)
+		ghi_mutex_relock(m);
+	else
+		lock(m);
+	if (r == -ETIMEDOUT) {
+		/* Early by the wall clock, which was set back: a spurious wake-up, which is allowed. */
+		if (!ghi_until_deadline(until, &deadline) && deadline > 1)
+			return 0;
+		return ETIMEDOUT;
+	}
+	return r == -ECANCELED ? r : 0;
+}
+
+static void note_rest(void *arg, bool remain)
+{
+	if (!remain)
+		store_relaxed((uint32_t *)arg, 0u);
+}
+
+int ghi_cond_signal(pthread_cond_t *c, int n)
+{
+	/* A waiter stored this before it released the mutex; a signaller that is ordered after that
+	 * by the mutex sees it.  POSIX promises nothing to the others. */
+	if (load_relaxed(maybe_waiters(c)))
+		ghi_lot_morph(c, n, ghi_mutex_hold_for_waiter, note_rest, maybe_waiters(c));
+	return 0;
+}

@@ -1,0 +1,153 @@
+/* Mutexes: NPTL's three-state word, waiters in the parking lot.
+ *
+ * lock 0 free, 1 held, 2 held and somebody may wait.  Unlocking 2 wakes one waiter, who takes the
+ * lock as 2 because others may wait behind him.  After the word is released the unlocker touches
+ * only the lot, never the mutex: it may be destroyed and freed by then.
+ */
+#include <errno.h>
+
+#include "src/lot.h"
+#include "src/sync/sync.h"
+
+enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2, ROBUST = 16, PROTECT = 64, SHARED = 128 };
+
+#define LOCK(m) ((uint32_t *)&(m)->__data.__lock)
+
+bool ghi_mutex_ours(const pthread_mutex_t *m)
+{
+	return !(m->__data.__kind & (ROBUST | PROTECT | SHARED));
+}
+
+int ghi_until_deadline(const struct ghi_until *until, uint64_t *ret_deadline)
+{
+	*ret_deadline = GHI_NEVER;
+	if (!until || !until->abs)
+		return 0;
+	if (ghi_ts_invalid(until->abs))
+		return EINVAL;
+	*ret_deadline = ghi_deadline_at(until->clock, until->abs);
+	return 0;
+}
+
+static bool still_contended(void *word)
+{
+	return load_relaxed((uint32_t *)word) == 2;
+}
+
+static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
+{
+	uint64_t deadline;
+
+	while (xchg_acq_rel(LOCK(m), 2u) != 0) {
+		/* Converted anew each time: the wall clock may have been set meanwhile. */
+		int r = ghi_until_deadline(until, &deadline);
+		if (r)
+			return r;
+		if (deadline <= 1)
+			return ETIMEDOUT;
+		struct ghi_lot_wait w = {.key = m,
+					 .validate = still_contended,
+					 .arg = LOCK(m),
+					 .deadline = deadline,
+					 .why = GHI_PARK_MUTEX,
+					 .uninterruptible = true};
+		r = ghi_lot_wait(&w);
+		if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline <= 1)
+			return ETIMEDOUT;
+	}
+	return 0;
+}
+
+static inline int acquire(pthread_mutex_t *m, const struct ghi_until *until)
+{
+	uint32_t free = 0;
+	if (__builtin_expect(cas_acquire(LOCK(m), &free, 1u), 1))
+		return 0;
+	return acquire_slow(m, until);
+}
+
+static inline void own(pthread_mutex_t *m, int32_t me)
+{
+	m->__data.__owner = me;
+	m->__data.__nusers++;
+}
+
+int ghi_mutex_lock(pthread_mutex_t *m, const struct ghi_until *until)
+{
+	int32_t me = ghi_lock_owner();
+	int type = m->__data.__kind & TYPE, r;
+
+	if (type == RECURSIVE && load_relaxed(&m->__data.__owner) == me) {
+		if (m->__data.__count + 1 == 0)
+			return EAGAIN;
+		m->__data.__count++;
+		return 0;
+	}
+	if (type == ERRORCHECK && load_relaxed(&m->__data.__owner) == me)
+		return EDEADLK;
+	if ((r = acquire(m, until)))
+		return r;
+	if (type == RECURSIVE)
+		m->__data.__count = 1;
+	own(m, me);
+	return 0;
+}
+
+int ghi_mutex_trylock(pthread_mutex_t *m)
+{
+	int32_t me = ghi_lock_owner();
+	int type = m->__data.__kind & TYPE;
+	uint32_t free = 0;
+
+	if (type == RECURSIVE && load_relaxed(&m->__data.__owner) == me) {
+		if (m->__data.__count + 1 == 0)
+			return EAGAIN;
+		m->__data.__count++;
+		return 0;
+	}
+	if (!cas_acquire(LOCK(m), &free, 1u))
+		return EBUSY;
+	if (type == RECURSIVE)
+		m->__data.__count = 1;
+	own(m, me);
+	return 0;
+}
+
+int ghi_mutex_unlock(pthread_mutex_t *m)
+{
+	int type = m->__data.__kind & TYPE;
+
+	if (type == RECURSIVE || type == ERRORCHECK) {
+		if (load_relaxed(&m->__data.__owner) != ghi_lock_owner())
+			return EPERM;
+		if (type == RECURSIVE && --m->__data.__count != 0)
+			return 0;
+	}
+	store_relaxed(&m->__data.__owner, 0);
+	m->__data.__nusers--;
+	if (xchg_acq_rel(LOCK(m), 0u) == 2)
+		ghi_lot_wake(m, 1, 0, NULL, NULL);
+	return 0;
+}
+
+void ghi_mutex_relock(pthread_mutex_t *m)
+{
+	acquire_slow(m, NULL); /* as 2: others may have been moved to this mutex with us */
+	if ((m->__data.__kind & TYPE) == RECURSIVE)
+		m->__data.__count = 1;
+	own(m, ghi_lock_owner());
+}
+
+/* Under the bucket locks of the condition and of the mutex. */
+bool ghi_mutex_hold_for_waiter(void *mutex, bool one_is_awake)
+{
+	uint32_t *word = LOCK((pthread_mutex_t *)mutex);
+	uint32_t seen = load_relaxed(word);
+
+	if (one_is_awake)
+		return true; /* it relocks as 2, so its unlock wakes the next */
+	while (seen != 0)
+		if (seen == 2 || cas_acq_rel(word, &seen, 2u))
+			return true; /* its holder unlocks a 2 and then comes for our bucket lock */
+	return false;
+}

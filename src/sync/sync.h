@@ -1,0 +1,69 @@
+/* Locks on NPTL-compatible words, shared by the pthread hooks and (later) the native API.
+ *
+ * Owns: the algorithms.  Called by: hooks/.  Must not know: who calls.  Every function works for
+ * gthreads and for kernel threads alike, and before the runtime has started.
+ *
+ * All static initialisers and what libc's own *_init functions write are valid; the meaning of the
+ * mutex words is NPTL's (lock 0/1/2, owner, count, kind), so a debugger reads them as ever.  Objects
+ * that other processes may share, and robust and priority-protected mutexes, are libc's: `ours`
+ * answers false and the hook calls libc.  All return 0 or a positive errno, like pthreads.
+ */
+#ifndef GHI_SYNC_H
+#define GHI_SYNC_H
+
+#include <pthread.h>
+#include <semaphore.h>
+
+#include "src/gthread.h"
+
+/* An absolute deadline in the clock the program named; NULL abs: none. */
+struct ghi_until {
+	clockid_t clock;
+	const struct timespec *abs;
+};
+
+/* The id that owns locks: the tid in the caller's thread control block. */
+static inline int32_t ghi_lock_owner(void)
+{
+	int32_t tid = ghi_tls.tid;
+	return __builtin_expect(tid != 0, 1) ? tid : (ghi_tls.tid = sys_gettid());
+}
+
+bool ghi_mutex_ours(const pthread_mutex_t *m);
+int ghi_mutex_lock(pthread_mutex_t *m, const struct ghi_until *until);
+int ghi_mutex_trylock(pthread_mutex_t *m);
+int ghi_mutex_unlock(pthread_mutex_t *m);
+/* For cond.c: takes a mutex as one of several that may wait for it. */
+void ghi_mutex_relock(pthread_mutex_t *m);
+bool ghi_mutex_hold_for_waiter(void *mutex, bool one_is_awake);
+
+bool ghi_cond_ours(const pthread_cond_t *c);
+/* m: one of ours or not; lock and unlock go through the given functions.  -ECANCELED when the
+ * caller must act on a cancellation, mutex held. */
+int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until *until,
+		  int (*lock)(pthread_mutex_t *), int (*unlock)(pthread_mutex_t *));
+int ghi_cond_signal(pthread_cond_t *c, int n);
+/* The clock of pthread_condattr_setclock. */
+clockid_t ghi_cond_clock(const pthread_cond_t *c);
+
+bool ghi_rwlock_ours(const pthread_rwlock_t *l);
+int ghi_rwlock_rdlock(pthread_rwlock_t *l, const struct ghi_until *until, bool try);
+int ghi_rwlock_wrlock(pthread_rwlock_t *l, const struct ghi_until *until, bool try);
+int ghi_rwlock_unlock(pthread_rwlock_t *l);
+
+bool ghi_sem_ours(const sem_t *s);
+/* 0, or a positive errno; EINTR after a handler ran; -ECANCELED as above. */
+int ghi_sem_wait(sem_t *s, const struct ghi_until *until, bool try);
+int ghi_sem_post(sem_t *s);
+
+int ghi_barrier_init(pthread_barrier_t *b, unsigned count);
+bool ghi_barrier_ours(const pthread_barrier_t *b);
+int ghi_barrier_wait(pthread_barrier_t *b);
+int ghi_barrier_destroy(pthread_barrier_t *b);
+
+int ghi_once(pthread_once_t *o, void (*fn)(void));
+
+/* deadline for a lot wait, EINVAL for a malformed time (checked only by those that must wait). */
+int ghi_until_deadline(const struct ghi_until *until, uint64_t *ret_deadline);
+
+#endif

@@ -16,7 +16,7 @@ PYTHON := /usr/bin/python3
 WARN := -Wall -Wextra -Werror -Wno-unused-parameter
 CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -D_GNU_SOURCE -DGREENHOOK_VERSION='"$(VERSION)"' \
-	-Isrc -Iinclude -I. -MMD -MP
+	-Iinclude -I. -MMD -MP
 # The runtime switches stacks: no LTO, no cached TLS addresses, no CET notes it could not honour.
 LIB_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-lto \
 	-fno-omit-frame-pointer -fcf-protection=none -fexceptions -fno-stack-protector

@@ -25,7 +25,8 @@ enum { GHI_RD = 0, GHI_WR = 1 };
 enum ghi_fd_kind {
 	GHI_FD_UNKNOWN,
 	GHI_FD_SOCKET,
-	GHI_FD_STREAM_SOCKET, /* TCP or Unix stream: a short read means empty */
+	GHI_FD_TCP,	      /* a short read means empty (an urgent mark shows as EPOLLPRI) */
+	GHI_FD_UNIX_STREAM,   /* a short read may also end at a message's credentials */
 	GHI_FD_POLLED,	      /* pipe, eventfd, tty ... */
 	GHI_FD_FILE,	      /* epoll refuses it: always ready, may block in the kernel */
 };
@@ -55,6 +56,11 @@ struct ghi_fd {
 };
 
 extern uint32_t ghi_fd_flags_epoch;
+
+static inline bool ghi_fd_is_socket(const struct ghi_fd *e)
+{
+	return e->kind >= GHI_FD_SOCKET && e->kind <= GHI_FD_UNIX_STREAM;
+}
 
 /* The entry, NULL when fd is negative, absurd, or there is no memory. */
 struct ghi_fd *ghi_fd_get(int fd);

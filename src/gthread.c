@@ -173,7 +173,8 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->sigq = NULL;
 	g->reason = GHI_PARK_NONE;
 	g->waits_for = NULL;
-	g->ended = 0;
+	g->joiner = 0;
+	g->sig_ran = 0;
 	g->start = start;
 	g->arg = arg;
 	g->result = NULL;

@@ -93,7 +93,7 @@ struct ghi_gthread {
 
 	/* Life cycle. */
 	uint32_t join;	/* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */
-	uint32_t ended; /* the joiner parks on this address */
+	uintptr_t joiner; /* who waits in pthread_join: at most one, as in NPTL */
 	void *(*start)(void *);
 	void *arg;
 	void *result;

@@ -163,6 +163,8 @@ static void run_in_place(struct ghi_gthread *self, int sig, siginfo_t *info, uco
 		call_handler(&c);
 		return;
 	}
+	self->sig_ran |= (c.act.sa_flags & SA_RESTART) ? GHI_SIG_RAN
+						       : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART;
 	uint64_t before, during;
 	memcpy(&before, &uc->uc_sigmask, sizeof(before));
 	sys_sigprocmask(SIG_BLOCK, NULL, &during);
@@ -240,6 +242,23 @@ uint64_t ghi_signal_queued(struct ghi_gthread *g)
 	for (struct ghi_siginfo_node *n = load_acquire(&g->sigq); n; n = n->next)
 		set |= BIT(n->sig);
 	return set;
+}
+
+int ghi_signal_take(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info)
+{
+	struct ghi_siginfo_node *n = take_all(&self->sigq), *next;
+	int sig = 0;
+	for (; n; n = next) {
+		next = n->next;
+		if (!sig && (want & BIT(n->sig))) {
+			sig = n->sig;
+			*ret_info = n->info;
+			node_free(n);
+		} else {
+			push(&self->sigq, n);
+		}
+	}
+	return sig;
 }
 
 bool ghi_signal_due(struct ghi_gthread *self)

@@ -56,6 +56,8 @@ bool ghi_signal_due(struct ghi_gthread *self);
 void ghi_signal_dispatch(void);
 /* What is queued for a gthread and blocked by it. */
 uint64_t ghi_signal_queued(struct ghi_gthread *g);
+/* Takes one signal of `want` that was queued for the running gthread; its number, or 0. */
+int ghi_signal_take(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info);
 /* Runs fn(arg) on every kernel thread of the process, the caller included (set*id). */
 void ghi_signal_broadcast(void (*fn)(void *), void *arg);
 /* The runtime runs; it has run in this process or the one it was forked from, so the kernel knows

@@ -1,0 +1,160 @@
+/* close, dup, fcntl, ioctl: what the program does to descriptor numbers. */
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+
+#include "hooks/hook.h"
+#include "src/fdtab.h"
+#include "src/poller.h"
+
+/* Programs that close every number (daemons, before exec) must not close the runtime's. */
+static bool runtime_owns(int fd)
+{
+	return ghi_self() && ghi_poller_owns(fd);
+}
+
+EXPORT int close(int fd)
+{
+	if (runtime_owns(fd))
+		return (int)ghi_ret(-EBADF);
+	if (ghi_self())
+		ghi_fd_forget(fd);
+	return REAL(close)(fd);
+}
+
+EXPORT int fclose(FILE *f)
+{
+	if (ghi_self() && f) {
+		int fd = fileno_unlocked(f);
+		if (fd >= 0)
+			ghi_fd_forget(fd);
+	}
+	return REAL(fclose)(f);
+}
+
+/* A second number for the same open file. */
+static int duplicated(int from, int to)
+{
+	if (to >= 0 && from != to && ghi_self()) {
+		struct ghi_fd *a = ghi_fd_get(from), *b;
+		ghi_fd_fresh(to, a ? (enum ghi_fd_kind)a->kind : GHI_FD_UNKNOWN);
+		b = ghi_fd_get(to);
+		if (a && b) {
+			b->timeout[GHI_RD] = a->timeout[GHI_RD];
+			b->timeout[GHI_WR] = a->timeout[GHI_WR];
+			a->shared = b->shared = true;
+		}
+	}
+	return to;
+}
+
+EXPORT int dup(int fd)
+{
+	return duplicated(fd, REAL(dup)(fd));
+}
+
+EXPORT int dup2(int fd, int to)
+{
+	if (runtime_owns(to))
+		return (int)ghi_ret(-EBUSY); /* what the kernel says for a number in flux */
+	if (ghi_self() && fd != to && ghi_sys(SYS_fcntl, fd, F_GETFD) >= 0)
+		ghi_fd_forget(to);
+	return duplicated(fd, REAL(dup2)(fd, to));
+}
+
+EXPORT int dup3(int fd, int to, int flags)
+{
+	if (runtime_owns(to))
+		return (int)ghi_ret(-EBUSY);
+	if (ghi_self() && fd != to && ghi_sys(SYS_fcntl, fd, F_GETFD) >= 0)
+		ghi_fd_forget(to);
+	return duplicated(fd, REAL(dup3)(fd, to, flags));
+}
+
+EXPORT int close_range(unsigned lo, unsigned hi, int flags)
+{
+	if (!ghi_self())
+		return real.close_range ? real.close_range(lo, hi, flags)
+					: (int)ghi_ret(ghi_sys(SYS_close_range, lo, hi, flags));
+	if (lo > hi)
+		return (int)ghi_ret(-EINVAL);
+	if (!(flags & 4 /* CLOSE_RANGE_CLOEXEC */))
+		ghi_fd_forget_range(lo, hi);
+	/* In pieces around the runtime's own numbers. */
+	long r = 0;
+	unsigned from = lo;
+	for (unsigned fd = lo; fd <= hi && fd < 1u << 20; fd++) {
+		if (!ghi_poller_owns((int)fd))
+			continue;
+		if (fd > from)
+			r = ghi_sys(SYS_close_range, from, fd - 1, flags);
+		from = fd + 1;
+	}
+	if (r >= 0 && from <= hi)
+		r = ghi_sys(SYS_close_range, from, hi, flags);
+	return (int)ghi_ret(r);
+}
+
+EXPORT void closefrom(int lo)
+{
+	int saved = errno;
+	if (!ghi_self() && real.closefrom)
+		real.closefrom(lo);
+	else
+		close_range(lo < 0 ? 0 : (unsigned)lo, ~0u, 0);
+	errno = saved;
+}
+
+static int fcntl_any(int (*libc)(int, int, long), int fd, int cmd, long arg)
+{
+	struct ghi_gthread *self = ghi_hook_self();
+	int r;
+
+	if (!self)
+		return libc(fd, cmd, arg);
+	switch (cmd) {
+	case F_DUPFD:
+	case F_DUPFD_CLOEXEC:
+		return duplicated(fd, libc(fd, cmd, arg));
+	case F_SETFL:
+		r = libc(fd, cmd, arg);
+		ghi_fd_flags_changed();
+		return r;
+	case F_SETLKW:
+	case F_OFD_SETLKW:
+		return BLOCKING(self, libc(fd, cmd, arg));
+	default:
+		return libc(fd, cmd, arg);
+	}
+}
+
+EXPORT int fcntl(int fd, int cmd, ...)
+{
+	va_list ap;
+	va_start(ap, cmd);
+	long arg = va_arg(ap, long);
+	va_end(ap);
+	return fcntl_any(&REAL(fcntl), fd, cmd, arg);
+}
+
+EXPORT int fcntl64(int fd, int cmd, ...)
+{
+	va_list ap;
+	va_start(ap, cmd);
+	long arg = va_arg(ap, long);
+	va_end(ap);
+	return fcntl_any(&REAL(fcntl64), fd, cmd, arg);
+}
+
+EXPORT int ioctl(int fd, unsigned long req, ...)
+{
+	va_list ap;
+	va_start(ap, req);
+	void *arg = va_arg(ap, void *);
+	va_end(ap);
+	int r = REAL(ioctl)(fd, req, arg);
+	if (req == FIONBIO)
+		ghi_fd_flags_changed();
+	return r;
+}

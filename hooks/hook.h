@@ -1,0 +1,91 @@
+/* The whole vocabulary of a hook, on one page.
+ *
+ * Owns: the guard, real.*, BLOCKING(), the answer to an interrupted wait.  Called by: every file in
+ * hooks/.  Must not know: run queues, pollers.
+ *
+ * Three names, one meaning each: `read` is what the program calls, REAL(read) is libc's, ghi_wait_*
+ * parks.  A body has five beats: guard, quick try, wait, retry, errno.
+ */
+#ifndef GHI_HOOK_H
+#define GHI_HOOK_H
+
+#include <errno.h>
+
+#include "src/cancel.h"
+#include "src/gthread.h"
+#include "src/runtime.h"
+#include "src/sched.h"
+#include "src/signal.h"
+
+#include "hooks/hook_types.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+/* Every interposed function as libc has it; NULL: this libc has none. */
+struct ghi_real {
+#define HOOK(family, ret, name, params, args, kind, note) ret(*name) params;
+#define ALIAS(family, name, target, note)
+#include "hooks/hooks.def"
+#undef HOOK
+#undef ALIAS
+};
+extern struct ghi_real real;
+void ghi_real_load(void);
+
+#define REAL(name)                                                                                 \
+	(*(__builtin_expect(real.name != NULL, 1) ? real.name : (ghi_real_load(), real.name)))
+
+/* The guard: a gthread, or NULL for kernel threads and the time before the first pthread_create.
+ * For a gthread it is also the place where a pending yield or cancellation is noticed. */
+void ghi_hook_attention(struct ghi_gthread *self);
+static inline struct ghi_gthread *ghi_hook_self(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (__builtin_expect(self && (self->yield_please | self->sig_pending), 0))
+		ghi_hook_attention(self);
+	return self;
+}
+#define HOOK_ENTER(self, native)                                                                   \
+	struct ghi_gthread *self = ghi_hook_self();                                                \
+	if (!self)                                                                                 \
+	return native
+
+/* A call that may block the kernel thread: others may have the slot meanwhile. */
+#define BLOCKING(self, call)                                                                       \
+	({                                                                                         \
+		ghi_blocking_begin(self);                                                          \
+		__typeof__(call) ret_ = (call);                                                    \
+		ghi_blocking_end(self);                                                            \
+		ret_;                                                                              \
+	})
+
+/* The same when the caller may be no gthread. */
+#define BLOCKING_MAYBE(self, call) ((self) ? BLOCKING(self, call) : (call))
+
+/* libc's own lock on an object that other processes share: waits in the kernel. */
+#define LIBC(call)                                                                                 \
+	({                                                                                         \
+		struct ghi_gthread *self_ = ghi_self();                                            \
+		self_ ? BLOCKING(self_, call) : (call);                                            \
+	})
+
+/* errno beat: a result or -errno becomes what libc returns. */
+static inline long ghi_ret(long r)
+{
+	if (r < 0) {
+		errno = (int)-r;
+		return -1;
+	}
+	return r;
+}
+
+/* After a wait said -EINTR or -ECANCELED: acts on a cancellation, and tells whether the call must
+ * return EINTR (a handler ran and the call, or the handler, does not restart). */
+static inline bool ghi_hook_interrupted(struct ghi_gthread *self, int r, bool restarts)
+{
+	if (r == -ECANCELED)
+		ghi_cancel_point(self);
+	return self->sig_ran & (restarts ? GHI_SIG_RAN_NORESTART : GHI_SIG_RAN);
+}
+
+#endif

@@ -1,0 +1,27 @@
+/* Headers that declare the types in hooks.def. */
+#ifndef GHI_HOOK_TYPES_H
+#define GHI_HOOK_TYPES_H
+
+#include <poll.h>
+#include <pthread.h>
+#include <sched.h>
+#include <semaphore.h>
+#include <setjmp.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/select.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+#include <threads.h>
+#include <time.h>
+#include <unistd.h>
+
+typedef void *(*ghi_start_fn)(void *);
+typedef void (*ghi_void_fn)(void);
+typedef void (*ghi_handler_fn)(int);
+typedef int (*ghi_main_fn)(int, char **, char **);
+
+#endif

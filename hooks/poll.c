@@ -1,0 +1,350 @@
+/* poll, select, epoll_wait and their p-variants: ask without waiting, then wait for any. */
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "hooks/hook.h"
+#include "src/wait.h"
+
+enum { ON_STACK = 8 };
+
+/* The mask that holds during a p-variant. */
+struct masked {
+	bool on;
+	uint64_t old;
+};
+
+static struct masked mask_enter(struct ghi_gthread *self, const sigset_t *mask)
+{
+	struct masked m = {.on = mask != NULL, .old = self->sigmask};
+	if (mask) {
+		uint64_t set;
+		memcpy(&set, mask, sizeof(set));
+		ghi_signal_set_mask(self, set); /* pending signals run their handlers here */
+	}
+	return m;
+}
+
+static void mask_leave(struct ghi_gthread *self, struct masked m)
+{
+	if (m.on)
+		ghi_signal_set_mask(self, m.old);
+}
+
+/* Storage for the waiters of a call: few on the stack, many on the heap. */
+struct set_room {
+	struct ghi_pollset set;
+	struct ghi_pollset_fd few[ON_STACK];
+};
+
+static struct ghi_pollset *set_new(struct set_room *room, size_t n)
+{
+	struct ghi_pollset *set = &room->set;
+	if (n > ON_STACK)
+		set = malloc(sizeof(*set) + n * sizeof(set->fds[0]));
+	if (set)
+		set->n = 0;
+	return set;
+}
+
+static void set_free(struct set_room *room, struct ghi_pollset *set)
+{
+	if (set != &room->set)
+		free(set);
+}
+
+static void set_add(struct ghi_pollset *set, int fd, unsigned dirs)
+{
+	if (fd >= 0)
+		set->fds[set->n++] = (struct ghi_pollset_fd){.fd = fd, .dirs = (uint8_t)dirs};
+}
+
+/* (F1) for each, before the kernel is asked. */
+static void set_sample(struct ghi_pollset *set)
+{
+	for (unsigned i = 0; i < set->n; i++) {
+		struct ghi_fd *e = ghi_fd_get(set->fds[i].fd);
+		if (!e)
+			continue;
+		set->fds[i].seq[GHI_RD] = load_acquire(&e->seq[GHI_RD]);
+		set->fds[i].seq[GHI_WR] = load_acquire(&e->seq[GHI_WR]);
+	}
+}
+
+/* Asks until something is ready, the deadline comes or a handler ran. */
+static long wait_loop(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline,
+		      long (*ask)(void *), void *arg)
+{
+	for (;;) {
+		set_sample(set);
+		long r = ask(arg);
+		if (r != 0)
+			return r;
+		if (self->sig_ran)
+			return -EINTR;
+		if (deadline == 0)
+			return 0;
+		int w = ghi_wait_set(self, set, deadline);
+		if (w == -ETIMEDOUT) {
+			r = ask(arg);
+			return r;
+		}
+		if (w == -EINTR || w == -ECANCELED) {
+			if (w == -ECANCELED && ghi_cancel_requested(self))
+				return w;
+			if (self->sig_ran)
+				return -EINTR;
+		}
+	}
+}
+
+/* ---- poll ----------------------------------------------------------------------------------- */
+
+struct poll_call {
+	struct pollfd *f;
+	nfds_t n;
+};
+
+static long ask_poll(void *arg)
+{
+	struct poll_call *c = arg;
+	struct timespec now = {0, 0};
+	return ghi_sys(SYS_ppoll, c->f, c->n, &now, NULL, 8);
+}
+
+static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint64_t deadline,
+		      const sigset_t *mask)
+{
+	struct poll_call call = {f, n};
+	struct set_room room;
+
+	ghi_cancel_point(self);
+	self->sig_ran = 0;
+	struct masked m = mask_enter(self, mask);
+	/* The common case needs no set: something is ready, or nobody wants to wait. */
+	long r = ask_poll(&call);
+	if (r == 0 && deadline != 0) {
+		struct ghi_pollset *set = set_new(&room, n);
+		if (!set) {
+			mask_leave(self, m);
+			return (int)ghi_ret(-ENOMEM);
+		}
+		for (nfds_t i = 0; i < n; i++) {
+			unsigned dirs = 0;
+			if (f[i].events & (POLLIN | POLLPRI | POLLRDHUP | POLLRDNORM | POLLRDBAND))
+				dirs |= 1u << GHI_RD;
+			if (f[i].events & (POLLOUT | POLLWRNORM | POLLWRBAND))
+				dirs |= 1u << GHI_WR;
+			set_add(set, f[i].fd, dirs ? dirs : 3);
+		}
+		r = wait_loop(self, set, deadline, ask_poll, &call);
+		set_free(&room, set);
+	}
+	mask_leave(self, m);
+	if (r == -ECANCELED)
+		ghi_cancel_point(self);
+	return (int)ghi_ret(r);
+}
+
+static uint64_t deadline_ms(int ms)
+{
+	return ms < 0 ? GHI_NEVER : ms == 0 ? 0 : ghi_deadline_in((uint64_t)ms * GHI_MS);
+}
+
+/* 0: at once.  Malformed: -1. */
+static int deadline_ts(const struct timespec *t, uint64_t *ret)
+{
+	if (t && (t->tv_sec < 0 || ghi_ts_invalid(t)))
+		return -1;
+	*ret = !t ? GHI_NEVER : ghi_ts_to_ns(t) ? ghi_deadline_in(ghi_ts_to_ns(t)) : 0;
+	return 0;
+}
+
+EXPORT int poll(struct pollfd *f, nfds_t n, int ms)
+{
+	HOOK_ENTER(self, REAL(poll)(f, n, ms));
+	return poll_until(self, f, n, deadline_ms(ms), NULL);
+}
+
+EXPORT int ppoll(struct pollfd *f, nfds_t n, const struct timespec *t, const sigset_t *mask)
+{
+	uint64_t deadline;
+	HOOK_ENTER(self, REAL(ppoll)(f, n, t, mask));
+	if (deadline_ts(t, &deadline) < 0)
+		return (int)ghi_ret(-EINVAL);
+	return poll_until(self, f, n, deadline, mask);
+}
+
+EXPORT int __poll_chk(struct pollfd *f, nfds_t n, int ms, size_t room)
+{
+	if (room / sizeof(*f) < n)
+		return REAL(__poll_chk)(f, n, ms, room);
+	return poll(f, n, ms);
+}
+
+EXPORT int __ppoll_chk(struct pollfd *f, nfds_t n, const struct timespec *t, const sigset_t *mask,
+		       size_t room)
+{
+	if (room / sizeof(*f) < n)
+		return REAL(__ppoll_chk)(f, n, t, mask, room);
+	return ppoll(f, n, t, mask);
+}
+
+/* ---- select --------------------------------------------------------------------------------- */
+
+struct select_call {
+	int n;
+	fd_set *r, *w, *e; /* the caller's: results are written here */
+	size_t bytes;
+	char *in; /* copies of the three, in this order */
+};
+
+static long ask_select(void *arg)
+{
+	struct select_call *c = arg;
+	struct timespec now = {0, 0};
+	fd_set *out[3] = {c->r, c->w, c->e};
+	for (int i = 0; i < 3; i++)
+		if (out[i])
+			memcpy(out[i], c->in + (size_t)i * c->bytes, c->bytes);
+	return ghi_sys(SYS_pselect6, c->n, c->r, c->w, c->e, &now, NULL);
+}
+
+static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, fd_set *e,
+			uint64_t deadline, const sigset_t *mask)
+{
+	struct select_call c = {.n = n, .r = r, .w = w, .e = e};
+	struct set_room room;
+	fd_set *given[3] = {r, w, e};
+	char few[3 * 128];
+	long ret;
+
+	if (n < 0)
+		return (int)ghi_ret(-EINVAL);
+	ghi_cancel_point(self);
+	/* Programs may pass sets larger than fd_set; the kernel reads whole longs. */
+	c.bytes = ((size_t)n + 63) / 64 * 8;
+	c.in = c.bytes <= 128 ? few : malloc(3 * c.bytes);
+	size_t wanted = 0;
+	if (c.in)
+		for (int i = 0; i < 3; i++) {
+			if (!given[i])
+				continue;
+			memcpy(c.in + (size_t)i * c.bytes, given[i], c.bytes);
+			for (size_t b = 0; b < c.bytes; b++)
+				wanted += (size_t)__builtin_popcount(((unsigned char *)given[i])[b]);
+		}
+	struct ghi_pollset *set = c.in ? set_new(&room, wanted) : NULL;
+	if (!set) {
+		if (c.in != few)
+			free(c.in);
+		return (int)ghi_ret(-ENOMEM);
+	}
+	for (int fd = 0; fd < n; fd++) {
+		unsigned dirs = 0;
+		for (int i = 0; i < 3; i++)
+			if (given[i] && (c.in[(size_t)i * c.bytes + (size_t)fd / 8] >> (fd % 8) & 1))
+				dirs |= i == 1 ? 1u << GHI_WR : 1u << GHI_RD;
+		if (dirs)
+			set_add(set, fd, dirs);
+	}
+	self->sig_ran = 0;
+	struct masked m = mask_enter(self, mask);
+	ret = wait_loop(self, set, deadline, ask_select, &c);
+	mask_leave(self, m);
+	if (ret < 0) /* on error the sets are left as they were */
+		for (int i = 0; i < 3; i++)
+			if (given[i])
+				memcpy(given[i], c.in + (size_t)i * c.bytes, c.bytes);
+	set_free(&room, set);
+	if (c.in != few)
+		free(c.in);
+	if (ret == -ECANCELED)
+		ghi_cancel_point(self);
+	return (int)ghi_ret(ret);
+}
+
+EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *t)
+{
+	HOOK_ENTER(self, REAL(select)(n, r, w, e, t));
+	uint64_t deadline = GHI_NEVER, ns;
+	if (t) {
+		if (t->tv_sec < 0 || t->tv_usec < 0)
+			return (int)ghi_ret(-EINVAL);
+		if (__builtin_mul_overflow((uint64_t)t->tv_sec, GHI_SEC, &ns) ||
+		    __builtin_add_overflow(ns, (uint64_t)t->tv_usec * GHI_US, &ns))
+			ns = GHI_NEVER;
+		deadline = ns ? ghi_deadline_in(ns) : 0;
+	}
+	int ret = select_until(self, n, r, w, e, deadline, NULL);
+	if (t && deadline && deadline != GHI_NEVER) { /* Linux writes what is left */
+		uint64_t now = ghi_now(), left = deadline > now ? deadline - now : 0;
+		t->tv_sec = (time_t)(left / GHI_SEC);
+		t->tv_usec = (suseconds_t)(left % GHI_SEC / 1000);
+	}
+	return ret;
+}
+
+EXPORT int pselect(int n, fd_set *r, fd_set *w, fd_set *e, const struct timespec *t,
+		   const sigset_t *mask)
+{
+	uint64_t deadline;
+	HOOK_ENTER(self, REAL(pselect)(n, r, w, e, t, mask));
+	if (deadline_ts(t, &deadline) < 0)
+		return (int)ghi_ret(-EINVAL);
+	return select_until(self, n, r, w, e, deadline, mask);
+}
+
+/* ---- epoll ---------------------------------------------------------------------------------- */
+
+struct epoll_call {
+	int ep, n;
+	struct epoll_event *ev;
+};
+
+static long ask_epoll(void *arg)
+{
+	struct epoll_call *c = arg;
+	return ghi_sys(SYS_epoll_pwait, c->ep, c->ev, c->n, 0, NULL, 8);
+}
+
+/* The program's epoll descriptor is itself registered with ours. */
+static int epoll_until(struct ghi_gthread *self, int ep, struct epoll_event *ev, int n,
+		       uint64_t deadline, const sigset_t *mask)
+{
+	struct epoll_call c = {ep, n, ev};
+	struct set_room room;
+	struct ghi_pollset *set = set_new(&room, 1);
+
+	ghi_cancel_point(self);
+	set_add(set, ep, 1u << GHI_RD);
+	self->sig_ran = 0;
+	struct masked m = mask_enter(self, mask);
+	long r = wait_loop(self, set, deadline, ask_epoll, &c);
+	mask_leave(self, m);
+	if (r == -ECANCELED)
+		ghi_cancel_point(self);
+	return (int)ghi_ret(r);
+}
+
+EXPORT int epoll_wait(int ep, struct epoll_event *ev, int n, int ms)
+{
+	HOOK_ENTER(self, REAL(epoll_wait)(ep, ev, n, ms));
+	return epoll_until(self, ep, ev, n, deadline_ms(ms), NULL);
+}
+
+EXPORT int epoll_pwait(int ep, struct epoll_event *ev, int n, int ms, const sigset_t *mask)
+{
+	HOOK_ENTER(self, REAL(epoll_pwait)(ep, ev, n, ms, mask));
+	return epoll_until(self, ep, ev, n, deadline_ms(ms), mask);
+}
+
+EXPORT int epoll_pwait2(int ep, struct epoll_event *ev, int n, const struct timespec *t,
+			const sigset_t *mask)
+{
+	uint64_t deadline;
+	HOOK_ENTER(self, REAL(epoll_pwait2)(ep, ev, n, t, mask));
+	if (deadline_ts(t, &deadline) < 0)
+		return (int)ghi_ret(-EINVAL);
+	return epoll_until(self, ep, ev, n, deadline, mask);
+}

@@ -1,0 +1,45 @@
+/* Fills real.* from libc's own handle, and the few addresses src/ needs; see hook.h.
+ *
+ * May run before any constructor of ours: another library's constructor may call a hook first.  dlsym
+ * may allocate, and the program's allocator may lock: our locks need nothing from real.*, so that
+ * re-entry is harmless, and two threads that fill the table write the same values.
+ */
+#include <dlfcn.h>
+
+#include "hooks/hook.h"
+#include "src/real.h"
+
+struct ghi_real real;
+
+static void *find(const char *name)
+{
+	static void *libc, *libpthread;
+	if (!libc)
+		libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	if (!libpthread) /* holds the pthread functions before glibc 2.34 */
+		libpthread = dlopen("libpthread.so.0", RTLD_LAZY | RTLD_NOLOAD);
+	void *f = libc ? dlsym(libc, name) : NULL;
+	if (!f && libpthread)
+		f = dlsym(libpthread, name);
+	return f;
+}
+
+void ghi_real_load(void)
+{
+#define HOOK(family, ret, name, params, args, kind, note)                                          \
+	if (!real.name)                                                                            \
+		real.name = (ret(*) params)find(#name);
+#define ALIAS(family, name, target, note)
+#include "hooks/hooks.def"
+#undef HOOK
+#undef ALIAS
+	ghi_real_pthread_create = real.pthread_create;
+	ghi_real_pthread_exit = real.pthread_exit;
+	ghi_real_sigaction = real.sigaction;
+}
+
+void ghi_hook_attention(struct ghi_gthread *self)
+{
+	if (load_relaxed(&self->yield_please))
+		ghi_yield();
+}

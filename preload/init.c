@@ -1,0 +1,59 @@
+/* Start-up of the preloaded library: options, libc's addresses, the fork handler.
+ *
+ * Owns: the constructor.  Must not: start threads or open descriptors; until the program creates a
+ * thread, loading is all it pays.
+ */
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "hooks/hook.h"
+
+extern uint32_t ghi_once_generation;
+extern char **environ;
+
+static void in_child(void)
+{
+	ghi_runtime_fork_child();
+	ghi_once_generation += 4;
+}
+
+/* Children of the program do not inherit the preload: our entry leaves the list. */
+static void leave_environment(void)
+{
+	for (char **e = environ; e && *e; e++) {
+		if (strncmp(*e, "LD_PRELOAD=", 11))
+			continue;
+		char *out = *e + 11, *in = out;
+		while (*in) {
+			size_t n = strcspn(in, " :");
+			char *base = memrchr(in, '/', n);
+			base = base ? base + 1 : in;
+			if (strncmp(base, "libgreenhook", 12)) {
+				if (out != *e + 11)
+					*out++ = ':';
+				memmove(out, in, n);
+				out += n;
+			}
+			in += n;
+			in += strspn(in, " :");
+		}
+		*out = 0;
+		if (out == *e + 11)
+			unsetenv("LD_PRELOAD");
+		return;
+	}
+}
+
+__attribute__((constructor(101))) static void greenhook_init(void)
+{
+	ghi_config_load(environ);
+	ghi_real_load();
+	if (!ghi_config.enabled)
+		return;
+	/* First in, first called in the child: before the program's own handlers. */
+	pthread_atfork(NULL, NULL, in_child);
+	if (!ghi_config.inherit)
+		leave_environment();
+}

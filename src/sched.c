@@ -71,6 +71,10 @@ void ghi_ready_batch(struct ghi_gthread *g)
 
 	if (!g)
 		return;
+	/* A worker asleep in the poller may have been handed a slot this very moment, by another
+	 * thread or by its own call below; it becomes the holder only when it is awake. */
+	if (s && (self->flags & GHI_G_NATIVE) && !w->in_sched)
+		s = NULL;
 	if (s && w->in_sched) {
 		for (struct ghi_gthread *next; g; g = next) {
 			next = g->next;
@@ -84,8 +88,7 @@ void ghi_ready_batch(struct ghi_gthread *g)
 		ghi_slot_leave(&s->owner, (uintptr_t)w);
 	} else {
 		if (s)
-			w->slot = NULL; /* taken by the monitor while this gthread ran */
-		s = NULL;
+			w->slot = s = NULL; /* taken by the monitor while this gthread ran */
 		for (struct ghi_gthread *next; g; g = next) {
 			next = g->next;
 			ghi_sched_inbox_push(g);

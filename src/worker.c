@@ -27,6 +27,7 @@ static struct {
 	ghi_lock_t lock;
 	struct ghi_worker *sleepers; /* last in, first out: the warmest cache */
 	struct ghi_worker *poller;   /* the one that sleeps in the poller, woken last */
+	bool poller_inside; /* until it has really left: a kick must not reach a second one */
 	struct ghi_slot *slots;
 	unsigned asleep;
 } idle;
@@ -66,8 +67,10 @@ static struct ghi_worker *pop_sleeper(void)
 
 static void remove_sleeper(struct ghi_worker *w)
 {
-	if (idle.poller == w)
+	if (idle.poller == w) {
 		idle.poller = NULL;
+		idle.poller_inside = false;
+	}
 	for (struct ghi_worker **p = &idle.sleepers; *p; p = &(*p)->sleep_next)
 		if (*p == w) {
 			*p = w->sleep_next;
@@ -167,6 +170,14 @@ bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create)
 	return false;
 }
 
+static void left_poller(struct ghi_worker *w)
+{
+	ghi_lock(&idle.lock);
+	w->polling = false;
+	idle.poller_inside = false;
+	ghi_unlock(&idle.lock);
+}
+
 /* Puts itself to sleep; returns with a slot. */
 static void sleep_now(struct ghi_worker *w)
 {
@@ -174,7 +185,7 @@ static void sleep_now(struct ghi_worker *w)
 		if (w->polling) {
 			ghi_poller_sleep();
 			if (load_acquire(&w->wake)) {
-				w->polling = false;
+				left_poller(w);
 				return; /* somebody gave us a slot */
 			}
 			/* Events: take a slot for them, unless a waker was faster. */
@@ -185,7 +196,7 @@ static void sleep_now(struct ghi_worker *w)
 				ghi_unlock(&idle.lock);
 				while (!load_acquire(&w->wake)) /* he is between pop and give */
 					cpu_relax();
-				w->polling = false;
+				left_poller(w);
 				return;
 			}
 			if (ghi_idle_claim(&ghi_idle_word, true)) {
@@ -218,9 +229,10 @@ static void go_idle(struct ghi_worker *w)
 	w->slot = NULL;
 	w->in_sched = false;
 	idle.asleep++;
-	w->polling = !idle.poller;
+	w->polling = !idle.poller_inside;
 	if (w->polling) {
 		idle.poller = w;
+		idle.poller_inside = true;
 	} else {
 		w->sleep_next = idle.sleepers;
 		idle.sleepers = w;
@@ -381,6 +393,7 @@ void ghi_worker_after_fork(void)
 	ghi_idle_word = 0;
 	idle.lock = 0;
 	idle.sleepers = idle.poller = NULL;
+	idle.poller_inside = false;
 	idle.slots = NULL;
 	idle.asleep = 0;
 	all_workers = NULL;

@@ -90,7 +90,7 @@ static long nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 	if (!e->no_nowait && ghi_config.rwf_nowait) {
 		/* Offset -1: the file position, as read and write use it. */
 		long r = ghi_sys(nr, io->fd, v, n, -1L, -1L, RWF_NOWAIT);
-		if (r != -EOPNOTSUPP && r != -EINVAL && r != -ENOSYS && r != -ESPIPE)
+		if (r != -EOPNOTSUPP && r != -ENOSYS)
 			return r;
 		e->no_nowait = true;
 	}

@@ -75,10 +75,11 @@ static long futex_requeue(uint32_t *word, int op, int n, int m, uint32_t *to, ui
 	struct futex_wait f = {word, val};
 	int moved = 0;
 	int woken = ghi_lot_requeue(word, to, n, m, cmp ? unchanged : NULL, &f, &moved);
-	if (woken < 0 || woken + moved >= n)
-		return woken < 0 ? woken : cmp ? woken + moved : woken;
+	if (woken < 0 || (woken >= n && moved >= m))
+		return woken < 0 ? woken : woken + moved;
+	/* The kernel too answers woken and moved together, for both operations. */
 	long more = ghi_sys(SYS_futex, word, op, n - woken, m - moved, to, val);
-	return (cmp ? woken + moved : woken) + (more > 0 ? more : 0);
+	return woken + moved + (more > 0 ? more : 0);
 }
 
 /* What the second word becomes, and the comparison with what it was (futex(2), FUTEX_WAKE_OP). */

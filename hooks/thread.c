@@ -5,8 +5,10 @@
  */
 #include <fcntl.h>
 #include <limits.h>
-#include <stdio.h>
+#include <stdarg.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "hooks/hook.h"
 #include "src/lot.h"
@@ -68,6 +70,10 @@ static void gthread_entry(void *arg)
 		__pthread_register_cancel(&outermost);
 		self->result = self->start(self->arg);
 	}
+	if (!ghi_self()) { /* a fork's child, whose only thread this is */
+		ghi_tls_exit();
+		exit(0);
+	}
 	leave_for_good(ghi_self());
 }
 
@@ -117,6 +123,7 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		return EAGAIN;
 	if (self) {
 		g->sigmask = self->sigmask;
+		g->affinity = self->affinity;
 		memcpy(g->name, self->name, sizeof(g->name));
 	} else {
 		sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
@@ -192,6 +199,8 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock, c
 	int r = 0;
 
 	uint32_t state = load_acquire(&g->join);
+	if (!wait && state != GHI_ENDED && load_relaxed(&g->life) == GHI_LIFE_ALIVE)
+		return EBUSY; /* glibc looks at this first, even for a detached one */
 	if (state == GHI_DETACHED || state == GHI_JOINED)
 		return load_relaxed(&g->life) == GHI_LIFE_ALIVE ? EINVAL : ESRCH;
 	if (!wait && state != GHI_ENDED)
@@ -206,7 +215,7 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock, c
 	pthread_cleanup_push(drop_joiner, g);
 	while (load_acquire(&g->join) != GHI_ENDED) {
 		uint64_t deadline = at ? ghi_deadline_at(clock, at) : GHI_NEVER;
-		if (deadline <= 1) {
+		if (deadline == GHI_PASSED) {
 			r = ETIMEDOUT;
 			break;
 		}
@@ -298,7 +307,9 @@ EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
 	pthread_attr_setdetachstate(a, join == GHI_DETACHED ? PTHREAD_CREATE_DETACHED
 							   : PTHREAD_CREATE_JOINABLE);
 	pthread_attr_setguardsize(a, g->guard);
-	pthread_attr_setstack(a, g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
+	/* As in NPTL the TLS and the thread block count as part of the stack. */
+	char *top = g->flags & GHI_G_USTACK ? g->stack_hi : g->map + g->map_size;
+	pthread_attr_setstack(a, g->stack_lo, (size_t)(top - g->stack_lo));
 	return 0;
 }
 
@@ -344,18 +355,46 @@ EXPORT int pthread_getcpuclockid(pthread_t t, clockid_t *c)
 	return 0;
 }
 
+/* Sets are never freed: threads inherit them by address, and a program uses a handful. */
+static long set_affinity(struct ghi_gthread *g, size_t n, const void *cpus)
+{
+	struct ghi_affinity *a = calloc(1, sizeof(*a));
+	if (!a)
+		return -ENOMEM;
+	a->bytes = n < sizeof(a->cpus) ? n : sizeof(a->cpus);
+	memcpy(a->cpus, cpus, a->bytes);
+	if (g == ghi_self()) {
+		long r = ghi_sched_bind(g, a);
+		if (r < 0)
+			free(a);
+		return r;
+	}
+	/* Another gthread's: takes effect when it is next switched to. */
+	cpu_set_t now;
+	long r = ghi_sys(SYS_sched_getaffinity, sys_getpid(), sizeof(now), &now);
+	for (size_t i = 0; r > 0 && i < a->bytes && i < (size_t)r; i++)
+		if (a->cpus[i] & ((unsigned char *)&now)[i]) {
+			store_release(&g->affinity, a);
+			return 0;
+		}
+	free(a);
+	return -EINVAL;
+}
+
+static long get_affinity(struct ghi_gthread *g, size_t n, void *cpus)
+{
+	struct ghi_affinity *a = load_acquire(&g->affinity);
+	memset(cpus, 0, n);
+	if (!a)
+		return ghi_sys(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n, cpus);
+	memcpy(cpus, a->cpus, n < a->bytes ? n : a->bytes);
+	return (long)(n < a->bytes ? n : a->bytes);
+}
+
 EXPORT int pthread_setaffinity_np(pthread_t t, size_t n, const cpu_set_t *s)
 {
 	struct ghi_gthread *g = gthread_of(t);
-	if (!g)
-		return REAL(pthread_setaffinity_np)(t, n, s);
-	/* Valid when the kernel would accept it: some CPU of the set must exist. */
-	cpu_set_t now;
-	long r = ghi_sys(SYS_sched_getaffinity, sys_getpid(), sizeof(now), &now);
-	for (size_t i = 0; r > 0 && i < n && i < (size_t)r; i++)
-		if (((const char *)s)[i] & ((char *)&now)[i])
-			return 0;
-	return EINVAL;
+	return g ? (int)-set_affinity(g, n, s) : REAL(pthread_setaffinity_np)(t, n, s);
 }
 
 EXPORT int pthread_getaffinity_np(pthread_t t, size_t n, cpu_set_t *s)
@@ -363,11 +402,46 @@ EXPORT int pthread_getaffinity_np(pthread_t t, size_t n, cpu_set_t *s)
 	struct ghi_gthread *g = gthread_of(t);
 	if (!g)
 		return REAL(pthread_getaffinity_np)(t, n, s);
-	long r = ghi_sys(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n, s);
-	if (r < 0)
-		return (int)-r;
-	memset((char *)s + r, 0, n - (size_t)r);
-	return 0;
+	long r = get_affinity(g, n, s);
+	return r < 0 ? (int)-r : 0;
+}
+
+/* The running gthread by 0 or by its own id; everybody else is the kernel's to judge. */
+EXPORT int sched_setaffinity(pid_t pid, size_t n, const cpu_set_t *s)
+{
+	HOOK_ENTER(self, REAL(sched_setaffinity)(pid, n, s));
+	if (pid == 0 || pid == self->tid)
+		return (int)ghi_ret(set_affinity(self, n, s));
+	return REAL(sched_setaffinity)(pid, n, s);
+}
+
+EXPORT int sched_getaffinity(pid_t pid, size_t n, cpu_set_t *s)
+{
+	HOOK_ENTER(self, REAL(sched_getaffinity)(pid, n, s));
+	if (pid != 0 && pid != self->tid)
+		return REAL(sched_getaffinity)(pid, n, s);
+	long r = get_affinity(self, n, s);
+	return r < 0 ? (int)ghi_ret(r) : 0;
+}
+
+EXPORT int prctl(int op, ...)
+{
+	va_list ap;
+	va_start(ap, op);
+	unsigned long a = va_arg(ap, unsigned long), b = va_arg(ap, unsigned long);
+	unsigned long c = va_arg(ap, unsigned long), d = va_arg(ap, unsigned long);
+	va_end(ap);
+	struct ghi_gthread *self = ghi_self();
+	if (self && op == PR_SET_NAME) {
+		char name[16] = "";
+		strncpy(name, (const char *)a, 15);
+		return pthread_setname_np((pthread_t)self->tp, name);
+	}
+	if (self && op == PR_GET_NAME) {
+		memcpy((char *)a, self->name, 16);
+		return 0;
+	}
+	return REAL(prctl)(op, a, b, c, d);
 }
 
 EXPORT int pthread_setschedparam(pthread_t t, int policy, const struct sched_param *p)

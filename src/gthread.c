@@ -136,8 +136,8 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	size_t guard = attr->stack_addr ? 0 : round_up(attr->guard_size, GHI_PAGE);
 	if (ghi_config.guard == 3)
 		guard = 0;
-	/* Like glibc, the guard and the TLS come out of the size asked for; but never less than a
-	 * usable stack: programs ask for 16 KiB and rely on that much. */
+	/* Like glibc, the guard comes on top of the size asked for and the TLS out of it; but never
+	 * less than a usable stack: programs ask for 16 KiB and rely on that much. */
 	size_t overhead = ghi_libc.tls_size + tail_bytes();
 	size_t map_size;
 	if (attr->stack_addr) {
@@ -147,7 +147,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 			stack = 16384;
 		if (stack > (1ul << 46))
 			return NULL;
-		map_size = round_up(stack, GHI_PAGE);
+		map_size = round_up(stack, GHI_PAGE) + guard;
 		if (map_size < guard + overhead + 16384)
 			map_size = round_up(guard + overhead + 16384, GHI_PAGE);
 	}
@@ -178,6 +178,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->start = start;
 	g->arg = arg;
 	g->result = NULL;
+	g->affinity = NULL;
 	g->altstack_sp = NULL;
 	g->altstack_size = 0;
 	g->altstack_flags = 2; /* SS_DISABLE */

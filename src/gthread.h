@@ -111,6 +111,7 @@ struct ghi_gthread {
 	int altstack_flags;
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
+	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
 	void *res; /* its struct __res_state, behind libc's __resp */
 };
 

@@ -188,6 +188,33 @@ static inline void finish_switch(struct ghi_worker *w)
 	}
 }
 
+static struct ghi_affinity everywhere; /* what an unbound gthread runs on; filled at first use */
+
+static long bind_worker(struct ghi_worker *w, struct ghi_affinity *a)
+{
+	struct ghi_affinity *set = a ? a : &everywhere;
+	w->affinity = a;
+	return ghi_sys(SYS_sched_setaffinity, 0, set->bytes, set->cpus);
+}
+
+long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a)
+{
+	if (!everywhere.bytes) {
+		long r = ghi_sys(SYS_sched_getaffinity, 0, sizeof(everywhere.cpus), everywhere.cpus);
+		if (r < 0)
+			return r;
+		everywhere.bytes = (size_t)r;
+	}
+	ghi_nosig_enter();
+	long r = ghi_sys(SYS_sched_setaffinity, 0, a->bytes, a->cpus);
+	if (r == 0) {
+		self->affinity = a;
+		self->worker->affinity = a;
+	}
+	ghi_nosig_leave();
+	return r;
+}
+
 /* Leaves `from` for `to` on the same worker.  Returns when somebody resumes `from`, possibly on
  * another kernel thread. */
 static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi_gthread *to,
@@ -205,6 +232,8 @@ static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi
 		w->kmask = to->sigmask;
 		sys_sigprocmask(SIG_SETMASK, &to->sigmask, NULL);
 	}
+	if (__builtin_expect(to->affinity != w->affinity, 0) && !(to->flags & GHI_G_NATIVE))
+		bind_worker(w, to->affinity);
 	if (to->tp != from->tp)
 		ghi_tp_set(to->tp);
 	ghi_ctx_switch(&from->sp, to->sp);

@@ -49,6 +49,7 @@ struct ghi_worker {
 	struct ghi_gthread *native; /* its own context: search, sleep, slotless commits */
 	ghi_commit_fn commit;	    /* to run on the other side of the switch in progress */
 	struct ghi_gthread *left;   /* argument of commit */
+	struct ghi_affinity *affinity; /* what the kernel thread is bound to */
 	uint64_t kmask;		    /* signal mask of the kernel thread */
 	bool searching;		    /* it is counted in the idle word */
 	bool in_sched;		    /* its slot is in phase SCHED */
@@ -64,6 +65,14 @@ struct ghi_worker {
 extern struct ghi_slot *ghi_slots;
 extern unsigned ghi_nslots;
 extern uint32_t ghi_idle_word; /* idle_word.h */
+
+/* A CPU set of the program, shared by threads that inherited it; never freed. */
+struct ghi_affinity {
+	size_t bytes;
+	unsigned char cpus[128];
+};
+/* Binds the running gthread, and whatever kernel thread runs it from now on. */
+long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a);
 
 /* Switches away from the running gthread; `commit` runs when its stack is left.  May return at once
  * when it was notified before the switch (park only).  Signals deferred by the caller. */

@@ -286,7 +286,10 @@ static void on_signal(int sig, siginfo_t *info, void *uc)
 	}
 	bool native = self && (self->flags & GHI_G_NATIVE);
 	if (ghi_signal_active && (self || sys_gettid() == ghi_monitor_tid())) {
-		struct ghi_gthread *m = info->si_code == SI_TKILL ? NULL : main_if_open(sig);
+		/* The kernel sends SIGPIPE and SIGXFSZ to the thread whose write failed. */
+		bool own = info->si_code == SI_TKILL ||
+			   ((sig == SIGPIPE || sig == SIGXFSZ) && info->si_pid == sys_getpid());
+		struct ghi_gthread *m = own ? NULL : main_if_open(sig);
 		if (!self || native || ghi_tls.nosig || (m && m != self)) {
 			struct ghi_siginfo_node *n = node_new(sig, info);
 			if (n) {

@@ -8,7 +8,8 @@
 
 #include "src/base/sys.h"
 
-#define GHI_NEVER UINT64_MAX
+#define GHI_NEVER  UINT64_MAX
+#define GHI_PASSED 1ull /* what ghi_deadline_at() answers for a time that has come */
 #define GHI_SEC	  1000000000ull
 #define GHI_MS	  1000000ull
 #define GHI_US	  1000ull
@@ -54,10 +55,10 @@ static inline uint64_t ghi_deadline_in(uint64_t ns)
 static inline uint64_t ghi_deadline_at(clockid_t clock, const struct timespec *abs)
 {
 	uint64_t at = ghi_ts_to_ns(abs);
-	if (clock == CLOCK_MONOTONIC)
-		return at == 0 ? 1 : at;
 	uint64_t there = ghi_clock_ns(clock);
-	return at <= there ? 1 : ghi_deadline_in(at - there);
+	if (at <= there)
+		return GHI_PASSED;
+	return clock == CLOCK_MONOTONIC ? at : ghi_deadline_in(at - there);
 }
 
 static inline int ghi_ts_invalid(const struct timespec *ts)

@@ -81,7 +81,7 @@ int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until 
 		lock(m);
 	if (r == -ETIMEDOUT) {
 		/* Early by the wall clock, which was set back: a spurious wake-up, which is allowed. */
-		if (!ghi_until_deadline(until, &deadline) && deadline > 1)
+		if (!ghi_until_deadline(until, &deadline) && deadline != GHI_PASSED)
 			return 0;
 		return ETIMEDOUT;
 	}

@@ -43,7 +43,7 @@ static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
 		int r = ghi_until_deadline(until, &deadline);
 		if (r)
 			return r;
-		if (deadline <= 1)
+		if (deadline == GHI_PASSED)
 			return ETIMEDOUT;
 		struct ghi_lot_wait w = {.key = m,
 					 .validate = still_contended,
@@ -52,7 +52,7 @@ static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
 					 .why = GHI_PARK_MUTEX,
 					 .uninterruptible = true};
 		r = ghi_lot_wait(&w);
-		if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline <= 1)
+		if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline == GHI_PASSED)
 			return ETIMEDOUT;
 	}
 	return 0;

@@ -67,7 +67,7 @@ static int wait_turn(pthread_rwlock_t *l, const struct ghi_until *until, uint32_
 
 	if (r)
 		return r;
-	if (deadline <= 1)
+	if (deadline == GHI_PASSED)
 		return ETIMEDOUT;
 	struct ghi_lot_wait w = {.key = l,
 				 .validate = mark,
@@ -77,7 +77,7 @@ static int wait_turn(pthread_rwlock_t *l, const struct ghi_until *until, uint32_
 				 .bits = as,
 				 .uninterruptible = true};
 	r = ghi_lot_wait(&w);
-	if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline <= 1)
+	if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline == GHI_PASSED)
 		return ETIMEDOUT;
 	return 0; /* look again */
 }

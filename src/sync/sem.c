@@ -60,8 +60,8 @@ int ghi_sem_wait(sem_t *sem, const struct ghi_until *until, bool try)
 					 .arg = &s->data,
 					 .deadline = deadline,
 					 .why = GHI_PARK_SEM};
-		int why = deadline <= 1 ? -ETIMEDOUT : ghi_lot_wait(&w);
-		if (why == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline <= 1)
+		int why = deadline == GHI_PASSED ? -ETIMEDOUT : ghi_lot_wait(&w);
+		if (why == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline == GHI_PASSED)
 			r = ETIMEDOUT;
 		else if (why == -EINTR && (!self || self->sig_ran))
 			r = EINTR;

@@ -59,6 +59,20 @@ static inline struct ghi_gthread *ghi_hook_self(void)
 		ret_;                                                                              \
 	})
 
+/* A blocking system call (result or -errno) that signal(7) restarts: only a handler without
+ * SA_RESTART ends it.  The kernel cannot know that the signal it was interrupted by was a kick. */
+#define BLOCKING_RESTART(self, call)                                                               \
+	({                                                                                         \
+		long r2_;                                                                          \
+		(self)->sig_ran = 0;                                                               \
+		do {                                                                               \
+			r2_ = BLOCKING(self, call);                                                \
+			if (r2_ == -EINTR)                                                         \
+				ghi_cancel_point(self);                                            \
+		} while (r2_ == -EINTR && !((self)->sig_ran & GHI_SIG_RAN_NORESTART));            \
+		r2_;                                                                               \
+	})
+
 /* The same when the caller may be no gthread. */
 #define BLOCKING_MAYBE(self, call) ((self) ? BLOCKING(self, call) : (call))
 

@@ -303,7 +303,9 @@ static int send_to(struct ghi_gthread *g, int sig, const siginfo_t *info)
 		return ESRCH;
 	if (sig == 0 || life == GHI_LIFE_DEAD)
 		return 0;
-	if (g == ghi_self()) { /* to oneself: by the kernel, synchronously */
+	/* To oneself: by the kernel, synchronously.  While it is blocked it must wait with the
+	 * gthread, not with the kernel thread that happens to run it. */
+	if (g == ghi_self() && !(g->sigmask >> (sig - 1) & 1)) {
 		siginfo_t si = *info;
 		long r = info->si_code == SI_TKILL
 				 ? ghi_sys(SYS_tgkill, sys_getpid(), sys_gettid(), sig)
@@ -332,6 +334,12 @@ EXPORT int pthread_kill(pthread_t t, int sig)
 	info.si_pid = sys_getpid();
 	info.si_uid = (uid_t)ghi_sys(SYS_getuid);
 	return send_to(g, sig, &info);
+}
+
+EXPORT int raise(int sig)
+{
+	struct ghi_gthread *self = ghi_self();
+	return self ? (int)ghi_ret(-pthread_kill((pthread_t)self->tp, sig)) : REAL(raise)(sig);
 }
 
 EXPORT int pthread_sigqueue(pthread_t t, int sig, const union sigval v)

@@ -118,7 +118,7 @@ static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 	struct accept_args *a = io->args;
 	struct ghi_gthread *self = ghi_self();
 
-	if (io->dontwait)
+	if (io->dontwait || (a->flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))) /* EINVAL before waiting */
 		return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
 	/* accept has no per-call flag: between poll and accept only one gthread per listener, so that
 	 * threads of this process do not race each other into a blocked worker. */

@@ -65,19 +65,18 @@ static long start_connect(int fd, const struct sockaddr *a, socklen_t n)
 	return r;
 }
 
-static long finish_connect(struct ghi_gthread *self, int fd, struct ghi_fd *e)
+/* Asking again is how the kernel is told that its news have arrived: a third connect then says
+ * EISCONN, as after a blocking one. */
+static long finish_connect(struct ghi_gthread *self, int fd, struct ghi_fd *e,
+			   const struct sockaddr *a, socklen_t n)
 {
 	uint64_t deadline = e->timeout[GHI_WR] ? ghi_deadline_in(e->timeout[GHI_WR]) : GHI_NEVER;
 
 	self->sig_ran = 0;
 	for (;;) {
 		uint32_t seq = load_acquire(&e->seq[GHI_WR]);
-		if (ghi_io_ready(fd, GHI_WR)) {
-			int error = 0;
-			socklen_t n = sizeof(error);
-			long r = ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ERROR, &error, &n);
-			return r < 0 ? r : -error;
-		}
+		if (ghi_io_ready(fd, GHI_WR))
+			return BLOCKING(self, ghi_sys(SYS_connect, fd, a, n));
 		int w = ghi_wait_fd(self, fd, GHI_WR, seq, deadline, GHI_PARK_CONNECT);
 		if (w == -ETIMEDOUT)
 			return -EINPROGRESS;
@@ -99,7 +98,7 @@ EXPORT int connect(int fd, const struct sockaddr *a, socklen_t n)
 		return (int)ghi_ret(ghi_sys(SYS_connect, fd, a, n));
 	long r = start_connect(fd, a, n);
 	if (r == -EINPROGRESS)
-		r = finish_connect(self, fd, e);
+		r = finish_connect(self, fd, e, a, n);
 	else if (r == -EAGAIN) /* a Unix listener's queue is full: nothing tells when it is not */
 		r = BLOCKING(self, ghi_sys(SYS_connect, fd, a, n));
 	return (int)ghi_ret(r);

@@ -125,7 +125,7 @@ static void take_new_mask(void)
 	uint32_t wanted = load_acquire(&mon.mask_wanted);
 	if (wanted == mon.mask_done)
 		return;
-	mon.mask = mon.new_mask;
+	mon.mask = mon.new_mask & ~(1ull << (GHI_SIG_KICK - 1));
 	sys_sigprocmask(SIG_SETMASK, &mon.mask, NULL);
 	store_release(&mon.mask_done, wanted);
 	sys_futex_wake(&mon.mask_done, 1 << 30);
@@ -148,7 +148,7 @@ static void *monitor_main(void *arg)
 {
 	uint64_t period = ghi_config.monitor_us * GHI_US, quiet_since = 0;
 
-	mon.mask = ~0ull;
+	mon.mask = ~(1ull << (GHI_SIG_KICK - 1));
 	sys_sigprocmask(SIG_SETMASK, &mon.mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-mon");
 	store_release(&mon.tid, sys_gettid());

@@ -313,6 +313,9 @@ static void clone_entry(void *arg)
 	struct ghi_worker *w = arg;
 
 	w->tid = sys_gettid();
+	/* Broadcasts must reach it at any time; everything else waits until it runs a gthread. */
+	w->kmask = ~(1ull << (GHI_SIG_KICK - 1));
+	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
 	/* Deadlines are the poller's business; a slack of 50 us would be added to each. */
 	ghi_sys(SYS_prctl, PR_SET_TIMERSLACK, 1);
 	ghi_sys(SYS_prctl, PR_SET_NAME, "greenhook");

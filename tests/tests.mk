@@ -1,7 +1,28 @@
 # Unit tests (libcheck) and the protocol explorers; included by the top-level Makefile.
-.PHONY: unit unit-build unit-models
-unit-build: $(B)/tests/models
-unit: unit-models
+.PHONY: unit unit-build unit-models unit-check
+unit-build: $(B)/tests/models $(B)/tests/check
+# make unit T=park: that suite alone, without the models
+unit: $(if $(T)$(CASE),,unit-models) unit-check
+
+# The libcheck suites, linked with all of the runtime and the hooks: pthread_create and the like in
+# this binary are ours.  Nothing here switches stacks by itself, so any flags will do.
+CHECK_SRC := tests/main.c $(wildcard tests/test_*.c)
+CHECK_OBJ := $(CHECK_SRC:tests/%.c=$(B)/tests/check.d/%.o)
+CHECK_CFLAGS := $(BASE_CFLAGS) -fexceptions -fno-omit-frame-pointer -DLIB_PATH='"$(B)/libgreenhook.so"'
+
+$(B)/tests/check: $(CHECK_OBJ) $(LIB_OBJ)
+	@echo "  LD      $@"
+	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(shell pkg-config --libs check) -ldl -pthread
+
+$(B)/tests/check.d/%.o: tests/%.c
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CFLAGS) $(CHECK_CFLAGS) $(shell pkg-config --cflags check) -c -o $@ $<
+
+# make unit T=park CASE=ready_before_park_is_not_lost FORK=no: one suite, one case, for gdb
+unit-check: $(B)/tests/check $(B)/libgreenhook.so
+	$(Q)$(if $(T),CK_RUN_SUITE=$(T)) $(if $(CASE),CK_RUN_CASE=$(CASE)) $(if $(FORK),CK_FORK=$(FORK)) \
+		$(B)/tests/check
 
 # The explorer (model.c and the memory it simulates) and one model per protocol of src/proto/.
 # Never sanitized: its threads are longjmp'ed coroutines.  -O3: it is nothing but small functions.
@@ -27,4 +48,6 @@ $(B)/tests/model/%.o: tests/%.c
 unit-models: $(B)/tests/models
 	$(Q)$(B)/tests/models $(MODEL)
 
--include $(MODEL_OBJ:.o=.d)
+# No rule makes these by themselves: without this line make tries model_runq_2.d from model_runq_2.d.o.
+$(MODEL_OBJ:.o=.d) $(CHECK_OBJ:.o=.d): ;
+-include $(MODEL_OBJ:.o=.d) $(CHECK_OBJ:.o=.d)

@@ -1,0 +1,156 @@
+/* What every suite uses: checks that are cheap enough for loops and safe on any gthread, the
+ * runtime, threads of both sorts, captured messages.
+ *
+ * Owns: the limit of a test, the way a test is listed.  Included by: main.c, test_*.c.  Must not
+ * know: any module's inside.
+ *
+ * Each test is a libcheck case of its own name in a process of its own, so CASE=name picks it and
+ * it finds the runtime dormant.  This binary contains the hooks: pthread_create and the other names
+ * of hooks.def are greenhook's here, and kernel threads come from spawn_kernel().
+ */
+#ifndef GHI_TESTS_HELPERS_H
+#define GHI_TESTS_HELPERS_H
+
+#include <check.h>
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "src/gthread.h"
+#include "src/real.h"
+#include "src/runtime.h"
+#include "src/sched.h"
+
+enum { TEST_LIMIT_S = 20, TEST_MAX_THREADS = 64 };
+
+/* Unlike ck_assert, these cost nothing while they hold, so they may stand in a loop. */
+#define must(cond)                                                                                 \
+	do {                                                                                       \
+		if (__builtin_expect(!(cond), 0))                                                  \
+			ck_abort_msg("%s", #cond);                                                 \
+	} while (0)
+#define must_eq(a, b)                                                                              \
+	do {                                                                                       \
+		long long a_ = (long long)(a), b_ = (long long)(b);                                \
+		if (__builtin_expect(a_ != b_, 0))                                                 \
+			ck_abort_msg("%s is %lld, %s is %lld", #a, a_, #b, b_);                    \
+	} while (0)
+
+/* Lists a test in a suite; a loop test runs for _i in [0, n); a raising one must die by sig. */
+#define CASE_(s, name, add)                                                                        \
+	do {                                                                                       \
+		TCase *c_ = tcase_create(#name);                                                   \
+		tcase_set_timeout(c_, TEST_LIMIT_S);                                               \
+		add;                                                                               \
+		suite_add_tcase(s, c_);                                                            \
+	} while (0)
+#define add_test(s, name)		CASE_(s, name, tcase_add_test(c_, name))
+#define add_loop(s, name, n)		CASE_(s, name, tcase_add_loop_test(c_, name, 0, (int)(n)))
+#define add_raising(s, name, sig)	CASE_(s, name, tcase_add_test_raise_signal(c_, name, sig))
+#define add_raising_loop(s, name, sig, n)                                                          \
+	CASE_(s, name, tcase_add_loop_test_raise_signal(c_, name, sig, 0, (int)(n)))
+
+/* Most tests of waiting run with each of these numbers of slots: loop tests over _i. */
+static const unsigned worker_counts[] = {1, 2, 8};
+enum { WORKER_COUNTS = 3 };
+
+static inline void start_runtime(unsigned workers)
+{
+	ghi_config.workers = workers;
+	must(ghi_runtime_ensure());
+	must_eq(ghi_nslots, workers);
+}
+
+static inline pthread_t spawn(void *(*fn)(void *), void *arg)
+{
+	pthread_t t;
+	must_eq(pthread_create(&t, NULL, fn, arg), 0);
+	must(ghi_gthread_of((uintptr_t)t) != NULL);
+	return t;
+}
+
+static inline void *join(pthread_t t)
+{
+	void *ret = NULL;
+	must_eq(pthread_join(t, &ret), 0);
+	return ret;
+}
+
+static inline pthread_t spawn_kernel(void *(*fn)(void *), void *arg)
+{
+	pthread_t t;
+	must_eq(ghi_real_pthread_create(&t, NULL, fn, arg), 0);
+	return t;
+}
+
+/* n gthreads at once, each with its number in arg + i * size; joined. */
+static inline void run_gthreads(int n, void *(*fn)(void *), void *args, size_t size)
+{
+	pthread_t t[TEST_MAX_THREADS];
+	must(n <= TEST_MAX_THREADS);
+	for (int i = 0; i < n; i++)
+		t[i] = spawn(fn, (char *)args + (size_t)i * size);
+	for (int i = 0; i < n; i++)
+		join(t[i]);
+}
+
+/* Waits for a condition that other threads make true; never for time to pass. */
+#define until(cond)                                                                                \
+	do {                                                                                       \
+		while (!(cond))                                                                    \
+			sched_yield();                                                             \
+	} while (0)
+
+/* xorshift: the same run each time. */
+static inline uint32_t random_next(uint32_t *state)
+{
+	uint32_t x = *state;
+	x ^= x << 13;
+	x ^= x >> 17;
+	x ^= x << 5;
+	return *state = x;
+}
+
+/* Sends stderr into memory; captured() gives what came and ends it. */
+static inline int capture_stderr(void)
+{
+	int fd = memfd_create("stderr", 0);
+	must(fd >= 0);
+	must(dup2(fd, 2) == 2);
+	return fd;
+}
+
+static inline const char *captured(int fd)
+{
+	static char text[4096];
+	ssize_t n = pread(fd, text, sizeof(text) - 1, 0);
+	must(n >= 0);
+	text[n] = 0;
+	return text;
+}
+
+Suite *suite_config(void);
+Suite *suite_report(void);
+Suite *suite_ctx(void);
+Suite *suite_stack(void);
+Suite *suite_tls(void);
+Suite *suite_ring(void);
+Suite *suite_park(void);
+Suite *suite_timer(void);
+Suite *suite_poller(void);
+Suite *suite_fdtab(void);
+Suite *suite_lot(void);
+Suite *suite_mutex(void);
+Suite *suite_cond(void);
+Suite *suite_rwlock(void);
+Suite *suite_sem(void);
+Suite *suite_once(void);
+Suite *suite_monitor(void);
+Suite *suite_hooks(void);
+
+#endif

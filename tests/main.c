@@ -1,0 +1,26 @@
+/* Runs the libcheck suites of test_*.c, in the order in which the modules build on each other.
+ *
+ * Owns: the list of suites.  CK_RUN_SUITE, CK_RUN_CASE and CK_FORK select, as `make unit T= CASE=
+ * FORK=` sets them.  Must not know: what a suite tests.
+ */
+#include <stdio.h>
+
+#include "tests/helpers.h"
+
+static Suite *(*const suites[])(void) = {
+	suite_config, suite_report, suite_ctx, suite_stack, suite_tls, suite_ring,
+};
+
+int main(void)
+{
+	SRunner *runner = srunner_create(NULL);
+
+	for (size_t i = 0; i < sizeof(suites) / sizeof(suites[0]); i++)
+		srunner_add_suite(runner, suites[i]());
+	srunner_run_all(runner, CK_ENV);
+	int run = srunner_ntests_run(runner), failed = srunner_ntests_failed(runner);
+	srunner_free(runner);
+	if (run == 0)
+		fprintf(stderr, "no suite or case of that name\n");
+	return run == 0 || failed != 0;
+}

@@ -186,6 +186,23 @@ static int take_queued(struct ghi_gthread *self, uint64_t want, siginfo_t *info)
 	return (ghi_signal_queued(self) & want) ? ghi_signal_take(self, want, info) : 0;
 }
 
+static int found(siginfo_t *ret, const siginfo_t *info, int sig)
+{
+	if (ret) {
+		*ret = *info;
+		if (ret->si_code == SI_TKILL) /* as glibc reports it */
+			ret->si_code = SI_USER;
+	}
+	return sig;
+}
+
+EXPORT int signalfd(int fd, const sigset_t *s, int flags)
+{
+	if (ghi_signal_taken_over)
+		ghi_signal_fd_mask |= bits_of(s);
+	return REAL(signalfd)(fd, s, flags);
+}
+
 EXPORT int sigtimedwait(const sigset_t *s, siginfo_t *info, const struct timespec *t)
 {
 	HOOK_ENTER(self, REAL(sigtimedwait)(s, info, t));
@@ -199,17 +216,15 @@ EXPORT int sigtimedwait(const sigset_t *s, siginfo_t *info, const struct timespe
 	self->sig_ran = 0;
 	for (;;) {
 		if ((sig = take_queued(self, want, &mine))) {
-			if (info)
-				*info = mine;
-			return sig;
+			return found(info, &mine, sig);
 		}
 		/* In slices: a signal sent to this gthread by another wakes the kernel wait with a
 		 * kick, and one that raced it is found by the next slice. */
 		uint64_t now = ghi_now(), slice = end > now ? end - now : 0;
 		struct timespec ts = ghi_ns_to_ts(slice > 50 * GHI_MS ? 50 * GHI_MS : slice);
-		long r = BLOCKING(self, ghi_sys(SYS_rt_sigtimedwait, &want, info, &ts, 8));
+		long r = BLOCKING(self, ghi_sys(SYS_rt_sigtimedwait, &want, &mine, &ts, 8));
 		if (r > 0)
-			return (int)r;
+			return found(info, &mine, (int)r);
 		if (ghi_cancel_requested(self))
 			ghi_cancel_point(self);
 		if (r == -EINTR && self->sig_ran)

@@ -29,6 +29,7 @@ struct ghi_siginfo_node {
 };
 
 bool ghi_signal_active, ghi_signal_taken_over;
+uint64_t ghi_signal_fd_mask;
 
 static struct sigaction actions[GHI_NSIG]; /* as the program set them; under actions_lock */
 static ghi_lock_t actions_lock;
@@ -332,6 +333,8 @@ int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info)
 {
 	if (sig < 32 && (ghi_signal_queued(target) & BIT(sig)))
 		return 0; /* standard signals do not queue */
+	if ((ghi_signal_fd_mask & BIT(sig)) && (load_relaxed(&target->sigmask) & BIT(sig)))
+		return ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info) < 0 ? EAGAIN : 0;
 	struct ghi_siginfo_node *n = node_new(sig, info);
 	if (!n)
 		return EAGAIN;

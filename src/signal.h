@@ -50,6 +50,8 @@ void ghi_signal_count(uint64_t mask, int delta);
 int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info);
 /* G1-G3 for anything that must interrupt a gthread. */
 void ghi_signal_interrupt(struct ghi_gthread *target, enum ghi_wakeup why);
+/* Signals that some signalfd reads: a blocked one stays with the kernel, for any reader. */
+extern uint64_t ghi_signal_fd_mask;
 /* A handler of the program is due on self. */
 bool ghi_signal_due(struct ghi_gthread *self);
 /* By the monitor: routes what on_signal() queued. */

@@ -334,7 +334,11 @@ int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info)
 	if (sig < 32 && (ghi_signal_queued(target) & BIT(sig)))
 		return 0; /* standard signals do not queue */
 	if ((ghi_signal_fd_mask & BIT(sig)) && (load_relaxed(&target->sigmask) & BIT(sig)))
-		return ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info) < 0 ? EAGAIN : 0;
+		return (info->si_code == SI_QUEUE
+				? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
+				: ghi_sys(SYS_kill, sys_getpid(), sig)) < 0
+			       ? EAGAIN
+			       : 0;
 	struct ghi_siginfo_node *n = node_new(sig, info);
 	if (!n)
 		return EAGAIN;

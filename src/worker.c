@@ -20,6 +20,9 @@
 
 enum { NATIVE_STACK = 128 << 10, ALTSTACK = 48 << 10, SEARCH_ROUNDS = 3 };
 
+/* Everything but the kick, which broadcasts use. */
+#define IDLE_MASK (~(1ull << (GHI_SIG_KICK - 1)))
+
 uint32_t ghi_idle_word;
 
 /* Everything about who sleeps and which slots are idle. */
@@ -178,6 +181,16 @@ static void left_poller(struct ghi_worker *w)
 	ghi_unlock(&idle.lock);
 }
 
+/* A worker that sleeps accepts no signal of the program: the mask of the gthread that it ran last
+ * may be open for one that all gthreads block by now.  The monitor receives what is open. */
+static void close_mask(struct ghi_worker *w)
+{
+	if (w->kmask == IDLE_MASK)
+		return;
+	w->kmask = IDLE_MASK;
+	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
+}
+
 /* Puts itself to sleep; returns with a slot. */
 static void sleep_now(struct ghi_worker *w)
 {
@@ -262,6 +275,7 @@ static void go_idle(struct ghi_worker *w)
 		}
 		ghi_unlock(&idle.lock);
 	}
+	close_mask(w);
 	sleep_now(w); /* (S5) */
 	w->in_sched = true;
 }
@@ -314,7 +328,7 @@ static void clone_entry(void *arg)
 
 	w->tid = sys_gettid();
 	/* Broadcasts must reach it at any time; everything else waits until it runs a gthread. */
-	w->kmask = ~(1ull << (GHI_SIG_KICK - 1));
+	w->kmask = IDLE_MASK;
 	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
 	/* Deadlines are the poller's business; a slack of 50 us would be added to each. */
 	ghi_sys(SYS_prctl, PR_SET_TIMERSLACK, 1);

@@ -1,5 +1,6 @@
 /* The monitor thread; see monitor.h. */
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 
 #include "src/monitor.h"
@@ -56,6 +57,23 @@ static uint64_t cpu_ns(int tid)
 	return ghi_ts_to_ns(&ts);
 }
 
+/* Does the kernel thread sleep in the kernel?  A thread that was only preempted must keep its slot:
+ * another worker would compete for the same CPU. */
+static bool sleeps(int tid)
+{
+	char path[48], text[128];
+	ghi_format(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return true; /* no /proc: the CPU clock is all we have */
+	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
+	ghi_sys(SYS_close, fd);
+	for (long i = n - 3; i >= 0; i--) /* "tid (name) S ...": the name may hold brackets */
+		if (text[i] == ')')
+			return text[i + 2] != 'R';
+	return true;
+}
+
 /* True when the slot was taken and another worker has it now. */
 static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 {
@@ -103,15 +121,14 @@ static bool look(uint64_t now, bool *ret_handed)
 			continue; /* in the scheduler: it will move by itself */
 		uint64_t stood = now - s->seen_at;
 		bool asleep = cpu - s->seen_cpu_ns < stood / 4 && stood > 100 * GHI_US;
-		if (asleep && phase == GHI_SLOT_USER && cpu != s->seen_cpu_last) {
-			/* It runs, only not often: the machine is busy, not the call blocked. */
-			s->seen_cpu_last = cpu;
-			asleep = false;
-		}
+		if (asleep && cpu == s->seen_cpu_last)
+			asleep = sleeps(w->tid);
+		else
+			asleep = false; /* it runs, only not often: the machine is busy */
 		s->seen_cpu_last = cpu;
-		if (!asleep && stood < GHI_SLICE) {
+		if (!asleep && cpu - s->seen_cpu_ns < GHI_SLICE) {
 			struct ghi_gthread *g = s->running;
-			if (stood > GHI_SLICE / 2 && g)
+			if (cpu - s->seen_cpu_ns > GHI_SLICE / 2 && g)
 				store_relaxed(&g->yield_please, 1u);
 			continue;
 		}

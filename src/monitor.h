@@ -5,8 +5,8 @@
  * a worker is stuck.
  *
  * Every period it looks at each slot.  A slot whose tick moved is fine.  One whose tick stands still
- * while its worker consumed no CPU time since the last look is stuck in the kernel; one that has run
- * for GHI_SLICE is computing.  Either way the slot is taken (proto/slot_word.h) and given to another
+ * while its worker consumed no CPU time since the last look and sleeps is stuck in the kernel; one
+ * that has used GHI_SLICE of CPU time is computing.  Either way the slot is taken (proto/slot_word.h) and given to another
  * worker, when work waits or nobody polls.  The period grows from GREENHOOK_MONITOR_US to 10 ms
  * while nothing is found, and the monitor sleeps without a period when the whole process sleeps.
  */

@@ -66,11 +66,11 @@ PROGRAMS := $(patsubst integration/programs/%.c,$(B)/programs/%,$(wildcard integ
 	$(patsubst integration/programs/%.cc,$(B)/programs/%,$(wildcard integration/programs/*.cc)) \
 	$(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 programs: $(PROGRAMS)
-$(B)/programs/%: integration/programs/%.c
+$(B)/programs/%: integration/programs/%.c integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic -o $@ $< -ldl -lm
-$(B)/programs/%: integration/programs/%.cc
+$(B)/programs/%: integration/programs/%.cc integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
 	$(Q)$(CXX) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $<
@@ -116,5 +116,7 @@ format-check:
 
 clean:
 	rm -rf build
+
+$(B)/obj/cli/preload/coverage.o: hooks/hooks.def
 
 -include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)

@@ -18,14 +18,13 @@ EXPORT int close(int fd)
 {
 	if (runtime_owns(fd))
 		return (int)ghi_ret(-EBADF);
-	if (ghi_self())
-		ghi_fd_forget(fd);
+	ghi_fd_forget(fd);
 	return REAL(close)(fd);
 }
 
 EXPORT int fclose(FILE *f)
 {
-	if (ghi_self() && f) {
+	if (f) {
 		int fd = fileno_unlocked(f);
 		if (fd >= 0)
 			ghi_fd_forget(fd);

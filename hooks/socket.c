@@ -20,8 +20,8 @@ static enum ghi_fd_kind kind_of(int domain, int type)
 EXPORT int socket(int domain, int type, int proto)
 {
 	int fd = REAL(socket)(domain, type, proto);
-	if (fd >= 0 && ghi_self())
-		ghi_fd_fresh(fd, kind_of(domain, type));
+	if (fd >= 0) /* single-threaded so far: only what an earlier socket left is dropped */
+		ghi_fd_fresh(fd, ghi_self() ? kind_of(domain, type) : GHI_FD_UNKNOWN);
 	return fd;
 }
 
@@ -136,6 +136,16 @@ static long block_accept(struct ghi_io *io)
 	return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
 }
 
+/* A listener made before the first thread, or inherited: asked once, its connections are alike. */
+static void learn_kind(int fd, struct ghi_fd *e)
+{
+	int domain = 0, type = 0;
+	socklen_t n = sizeof(int);
+	if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
+	    ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
+		e->kind = (uint8_t)kind_of(domain, type);
+}
+
 static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, socklen_t *n, int flags)
 {
 	struct accept_args args = {a, n, flags};
@@ -143,6 +153,8 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 	struct ghi_io io = {.fd = fd, .dir = GHI_RD, .why = GHI_PARK_ACCEPT, .try = try_accept,
 			    .block = block_accept, .args = &args, .restarts = true,
 			    .dontwait = !e || ghi_io_nonblock(fd, e)};
+	if (e && e->kind == GHI_FD_UNKNOWN)
+		learn_kind(fd, e);
 	long r = ghi_io_run(self, &io);
 	if (r >= 0) {
 		ghi_fd_fresh((int)r, e ? (enum ghi_fd_kind)e->kind : GHI_FD_UNKNOWN);

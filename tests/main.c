@@ -9,6 +9,7 @@
 
 static Suite *(*const suites[])(void) = {
 	suite_config, suite_report, suite_ctx, suite_stack, suite_tls, suite_ring,
+	suite_park, suite_timer, suite_poller, suite_fdtab,
 };
 
 int main(void)

@@ -194,7 +194,7 @@ START_TEST(a_deadline_and_a_waker_never_both_win)
 	until(load_acquire(&timed_armed));
 	while (load_acquire(&timed_armed) != 2) {
 		wakes_won += wake(sleeper.g, GHI_WOKEN_LOT);
-		sched_yield();
+		yield();
 	}
 	join(t);
 	must_eq(woken, wakes_won);

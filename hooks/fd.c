@@ -32,6 +32,102 @@ EXPORT int fclose(FILE *f)
 	return REAL(fclose)(f);
 }
 
+EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
+{
+	int fd = f ? fileno_unlocked(f) : -1;
+	if (fd >= 0)
+		ghi_fd_forget(fd);
+	return REAL(freopen)(path, mode, f);
+}
+
+EXPORT int pclose(FILE *f)
+{
+	struct ghi_gthread *self = ghi_hook_self();
+	int fd = f ? fileno_unlocked(f) : -1;
+	if (fd >= 0)
+		ghi_fd_forget(fd);
+	return BLOCKING_MAYBE(self, REAL(pclose)(f));
+}
+
+/* New numbers: what a close that we did not see left in the books is dropped. */
+static int fresh(int fd)
+{
+	if (fd >= 0)
+		ghi_fd_fresh(fd, GHI_FD_UNKNOWN);
+	return fd;
+}
+
+EXPORT int pipe(int fds[2])
+{
+	int r = REAL(pipe)(fds);
+	if (r == 0)
+		fresh(fds[0]), fresh(fds[1]);
+	return r;
+}
+
+EXPORT int pipe2(int fds[2], int flags)
+{
+	int r = REAL(pipe2)(fds, flags);
+	if (r == 0)
+		fresh(fds[0]), fresh(fds[1]);
+	return r;
+}
+
+EXPORT int eventfd(unsigned n, int flags)
+{
+	return fresh(REAL(eventfd)(n, flags));
+}
+
+EXPORT int timerfd_create(clockid_t clock, int flags)
+{
+	return fresh(REAL(timerfd_create)(clock, flags));
+}
+
+EXPORT int epoll_create(int n)
+{
+	return fresh(REAL(epoll_create)(n));
+}
+
+EXPORT int epoll_create1(int flags)
+{
+	return fresh(REAL(epoll_create1)(flags));
+}
+
+/* Opening a FIFO waits for its other end, and a disk may be slow: the slot goes on. */
+static int opened(struct ghi_gthread *self, int dir, const char *path, int flags, unsigned mode)
+{
+	if (self)
+		ghi_cancel_point(self);
+	return fresh(self ? (int)ghi_ret(BLOCKING_RESTART(self, ghi_sys(SYS_openat, dir, path, flags, mode)))
+			  : (int)ghi_ret(ghi_sys(SYS_openat, dir, path, flags, mode)));
+}
+
+EXPORT int open(const char *path, int flags, ...)
+{
+	va_list ap;
+	va_start(ap, flags);
+	unsigned mode = va_arg(ap, unsigned);
+	va_end(ap);
+	HOOK_ENTER(self, fresh(REAL(open)(path, flags, mode)));
+	return opened(self, AT_FDCWD, path, flags, flags & (O_CREAT | O_TMPFILE) ? mode : 0);
+}
+
+EXPORT int openat(int dir, const char *path, int flags, ...)
+{
+	va_list ap;
+	va_start(ap, flags);
+	unsigned mode = va_arg(ap, unsigned);
+	va_end(ap);
+	HOOK_ENTER(self, fresh(REAL(openat)(dir, path, flags, mode)));
+	return opened(self, dir, path, flags, flags & (O_CREAT | O_TMPFILE) ? mode : 0);
+}
+
+EXPORT int creat(const char *path, mode_t mode)
+{
+	HOOK_ENTER(self, fresh(REAL(creat)(path, mode)));
+	return opened(self, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
 /* A second number for the same open file. */
 static int duplicated(int from, int to)
 {
@@ -57,7 +153,7 @@ EXPORT int dup2(int fd, int to)
 {
 	if (runtime_owns(to))
 		return (int)ghi_ret(-EBUSY); /* what the kernel says for a number in flux */
-	if (ghi_self() && fd != to && ghi_sys(SYS_fcntl, fd, F_GETFD) >= 0)
+	if (fd != to && ghi_sys(SYS_fcntl, fd, F_GETFD) >= 0)
 		ghi_fd_forget(to);
 	return duplicated(fd, REAL(dup2)(fd, to));
 }
@@ -66,20 +162,20 @@ EXPORT int dup3(int fd, int to, int flags)
 {
 	if (runtime_owns(to))
 		return (int)ghi_ret(-EBUSY);
-	if (ghi_self() && fd != to && ghi_sys(SYS_fcntl, fd, F_GETFD) >= 0)
+	if (fd != to && ghi_sys(SYS_fcntl, fd, F_GETFD) >= 0)
 		ghi_fd_forget(to);
 	return duplicated(fd, REAL(dup3)(fd, to, flags));
 }
 
 EXPORT int close_range(unsigned lo, unsigned hi, int flags)
 {
+	if (!(flags & 4 /* CLOSE_RANGE_CLOEXEC */))
+		ghi_fd_forget_range(lo, hi);
 	if (!ghi_self())
 		return real.close_range ? real.close_range(lo, hi, flags)
 					: (int)ghi_ret(ghi_sys(SYS_close_range, lo, hi, flags));
 	if (lo > hi)
 		return (int)ghi_ret(-EINVAL);
-	if (!(flags & 4 /* CLOSE_RANGE_CLOEXEC */))
-		ghi_fd_forget_range(lo, hi);
 	/* In pieces around the runtime's own numbers. */
 	long r = 0;
 	unsigned from = lo;
@@ -110,8 +206,11 @@ static int fcntl_any(int (*libc)(int, int, long), int fd, int cmd, long arg)
 	struct ghi_gthread *self = ghi_hook_self();
 	int r;
 
-	if (!self)
+	if (!self) {
+		if (cmd == F_SETFL)
+			ghi_fd_flags_changed();
 		return libc(fd, cmd, arg);
+	}
 	switch (cmd) {
 	case F_DUPFD:
 	case F_DUPFD_CLOEXEC:
@@ -122,7 +221,7 @@ static int fcntl_any(int (*libc)(int, int, long), int fd, int cmd, long arg)
 		return r;
 	case F_SETLKW:
 	case F_OFD_SETLKW:
-		return BLOCKING(self, libc(fd, cmd, arg));
+		return (int)ghi_ret(BLOCKING_RESTART(self, ghi_sys(SYS_fcntl, fd, cmd, arg)));
 	default:
 		return libc(fd, cmd, arg);
 	}

@@ -36,12 +36,12 @@ void ghi_real_load(void);
 	(*(__builtin_expect(real.name != NULL, 1) ? real.name : (ghi_real_load(), real.name)))
 
 /* The guard: a gthread, or NULL for kernel threads and the time before the first pthread_create.
- * For a gthread it is also the place where a pending yield or cancellation is noticed. */
+ * For a gthread it is also the place where the monitor's wish that it yields is noticed. */
 void ghi_hook_attention(struct ghi_gthread *self);
 static inline struct ghi_gthread *ghi_hook_self(void)
 {
 	struct ghi_gthread *self = ghi_self();
-	if (__builtin_expect(self && (self->yield_please | self->sig_pending), 0))
+	if (__builtin_expect(self && load_relaxed(&self->yield_please), 0))
 		ghi_hook_attention(self);
 	return self;
 }

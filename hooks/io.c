@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sys/stat.h>
 
 #include "hooks/io.h"
 
@@ -20,6 +21,28 @@ bool ghi_io_nonblock(int fd, struct ghi_fd *e)
 	e->nonblock = flags >= 0 && (flags & O_NONBLOCK);
 	e->flags_epoch = epoch;
 	return e->nonblock;
+}
+
+void ghi_io_classify(int fd, struct ghi_fd *e)
+{
+	struct stat st;
+	int domain = 0, type = 0;
+	socklen_t n = sizeof(int);
+
+	if (e->kind != GHI_FD_UNKNOWN || ghi_sys(SYS_fstat, fd, &st) < 0)
+		return;
+	/* Files: a call that may wait for the disk takes the whole request, as natively; RWF_NOWAIT
+	 * would answer with the part that is cached. */
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
+		e->kind = GHI_FD_FILE;
+	else if (!S_ISSOCK(st.st_mode))
+		e->kind = GHI_FD_POLLED;
+	else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
+		 ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
+		e->kind = type != SOCK_STREAM			      ? GHI_FD_SOCKET
+			  : domain == AF_INET || domain == AF_INET6 ? GHI_FD_TCP
+			  : domain == AF_UNIX			      ? GHI_FD_UNIX_STREAM
+								      : GHI_FD_SOCKET;
 }
 
 bool ghi_io_ready(int fd, int dir)
@@ -39,8 +62,9 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 	ghi_cancel_point(self);
 	if (!e)
 		return -EBADF;
+	ghi_io_classify(io->fd, e);
 	if (e->kind == GHI_FD_FILE)
-		return BLOCKING(self, io->block(io));
+		return BLOCKING_RESTART(self, io->block(io));
 	self->sig_ran = 0;
 	for (;;) {
 		seq = load_acquire(&e->seq[io->dir]); /* (F1) */
@@ -72,7 +96,7 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 		if (w == -EBADF)
 			return w;
 		/* Not for epoll (a file), or the system has no memory for a registration. */
-		return BLOCKING(self, io->block(io));
+		return BLOCKING_RESTART(self, io->block(io));
 	}
 	if (r >= 0) {
 		if (io->took_all)
@@ -98,7 +122,8 @@ static long nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 	 * and the monitor hands its slot on. */
 	if (!ghi_io_ready(io->fd, io->dir))
 		return -EAGAIN;
-	return BLOCKING(ghi_self(), ghi_sys(plain, io->fd, v, n));
+	struct ghi_gthread *self = ghi_self();
+	return BLOCKING_RESTART(self, ghi_sys(plain, io->fd, v, n));
 }
 
 long ghi_io_readv(struct ghi_io *io, struct ghi_fd *e, const struct iovec *v, int n)

@@ -82,7 +82,7 @@ static long wait_loop(struct ghi_gthread *self, struct ghi_pollset *set, uint64_
 			return r;
 		if (self->sig_ran)
 			return -EINTR;
-		if (deadline == 0)
+		if (deadline == 0 || (deadline != GHI_NEVER && ghi_now() >= deadline))
 			return 0;
 		int w = ghi_wait_set(self, set, deadline);
 		if (w == -ETIMEDOUT) {

@@ -21,6 +21,17 @@ EXPORT pid_t fork(void)
 	return REAL(fork)();
 }
 
+/* Without atfork handlers, so ours does not run by itself. */
+EXPORT pid_t _Fork(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	ghi_runtime_fork_prepare();
+	pid_t pid = real._Fork ? real._Fork() : (pid_t)ghi_ret(ghi_sys(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+	if (pid == 0 && self)
+		ghi_runtime_fork_child();
+	return pid;
+}
+
 /* A child that shares our memory would share the descriptor table's books too. */
 EXPORT pid_t vfork(void)
 {

@@ -44,14 +44,12 @@ static long futex_wait(struct ghi_gthread *self, uint32_t *word, int op, uint32_
 	self->sig_ran = 0;
 	for (;;) {
 		struct ghi_lot_wait w = {.key = word, .validate = unchanged, .arg = &f, .bits = bits,
-					 .deadline = deadline, .why = GHI_PARK_FUTEX};
+					 .deadline = deadline, .why = GHI_PARK_FUTEX,
+					 .uninterruptible = true}; /* no cancellation point */
 		int r = ghi_lot_wait(&w);
 		if (r == -EINTR || r == -ECANCELED) {
-			/* syscall() is no cancellation point, and a request must not make it spin. */
 			if (self->sig_ran & (t ? GHI_SIG_RAN : GHI_SIG_RAN_NORESTART))
 				return -EINTR;
-			if (r == -ECANCELED)
-				return -EINTR; /* a spurious wake-up: callers look at the word again */
 			continue;
 		}
 		return r;

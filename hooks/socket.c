@@ -62,6 +62,7 @@ static long start_connect(int fd, const struct sockaddr *a, socklen_t n)
 	ghi_sys(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
 	long r = ghi_sys(SYS_connect, fd, a, n);
 	ghi_sys(SYS_fcntl, fd, F_SETFL, flags);
+	ghi_fd_flags_changed(); /* somebody may have looked in between */
 	return r;
 }
 
@@ -96,6 +97,9 @@ EXPORT int connect(int fd, const struct sockaddr *a, socklen_t n)
 	ghi_cancel_point(self);
 	if (!e || ghi_io_nonblock(fd, e))
 		return (int)ghi_ret(ghi_sys(SYS_connect, fd, a, n));
+	ghi_io_classify(fd, e);
+	if (e->kind == GHI_FD_SOCKET) /* datagrams: only a note in the kernel's books */
+		return (int)ghi_ret(BLOCKING(self, ghi_sys(SYS_connect, fd, a, n)));
 	long r = start_connect(fd, a, n);
 	if (r == -EINPROGRESS)
 		r = finish_connect(self, fd, e, a, n);
@@ -121,11 +125,17 @@ static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 		return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
 	/* accept has no per-call flag: between poll and accept only one gthread per listener, so that
 	 * threads of this process do not race each other into a blocked worker. */
-	while (__atomic_exchange_n(&e->accepting, true, __ATOMIC_ACQUIRE))
-		ghi_yield();
+	for (int i = 0; __atomic_exchange_n(&e->accepting, true, __ATOMIC_ACQUIRE); i++) {
+		if (i < 20)
+			ghi_yield();
+		else /* another process was faster and the holder waits in the kernel */
+			ghi_wait_until(self, ghi_deadline_in(GHI_MS), GHI_PARK_ACCEPT);
+		if (ghi_cancel_requested(self))
+			return -EAGAIN; /* the wait that follows acts on it */
+	}
 	long r = -EAGAIN;
 	if (ghi_io_ready(io->fd, GHI_RD))
-		r = BLOCKING(self, ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags));
+		r = BLOCKING_RESTART(self, ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags));
 	__atomic_store_n(&e->accepting, false, __ATOMIC_RELEASE);
 	return r;
 }
@@ -136,16 +146,6 @@ static long block_accept(struct ghi_io *io)
 	return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
 }
 
-/* A listener made before the first thread, or inherited: asked once, its connections are alike. */
-static void learn_kind(int fd, struct ghi_fd *e)
-{
-	int domain = 0, type = 0;
-	socklen_t n = sizeof(int);
-	if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
-	    ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
-		e->kind = (uint8_t)kind_of(domain, type);
-}
-
 static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, socklen_t *n, int flags)
 {
 	struct accept_args args = {a, n, flags};
@@ -153,8 +153,8 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 	struct ghi_io io = {.fd = fd, .dir = GHI_RD, .why = GHI_PARK_ACCEPT, .try = try_accept,
 			    .block = block_accept, .args = &args, .restarts = true,
 			    .dontwait = !e || ghi_io_nonblock(fd, e)};
-	if (e && e->kind == GHI_FD_UNKNOWN)
-		learn_kind(fd, e);
+	if (e)
+		ghi_io_classify(fd, e);
 	long r = ghi_io_run(self, &io);
 	if (r >= 0) {
 		ghi_fd_fresh((int)r, e ? (enum ghi_fd_kind)e->kind : GHI_FD_UNKNOWN);

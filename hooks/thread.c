@@ -51,6 +51,7 @@ static _Noreturn void leave_for_good(struct ghi_gthread *self)
 	ghi_runtime_alive(-1);
 	ghi_nosig_enter();
 	ghi_signal_count(self->sigmask, -1);
+	ghi_signal_drop_queued(self);
 	self->reason = GHI_PARK_NONE;
 	ghi_sched_leave(self, commit_exit);
 	__builtin_unreachable();

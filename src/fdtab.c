@@ -52,6 +52,8 @@ void ghi_fd_unlink(struct ghi_fd *e, struct ghi_fd_waiter *w)
 static void wake_waiters(struct ghi_fd *e, unsigned dirs, enum ghi_wakeup why, bool everybody,
 			 struct ghi_gthread **ret_ready)
 {
+	unsigned left = dirs; /* directions that still want one that consumes */
+
 	if (ghi_list_empty(&e->waiters))
 		return;
 	for (struct ghi_list *n = e->waiters.next, *next; n != &e->waiters; n = next) {
@@ -59,9 +61,14 @@ static void wake_waiters(struct ghi_fd *e, unsigned dirs, enum ghi_wakeup why, b
 		next = n->next;
 		if (!(w->dirs & dirs))
 			continue;
+		/* Read everything before the notify: after it the frame may be gone. */
+		bool consumes = !w->all && !everybody;
+		unsigned its = w->dirs;
+		if (consumes && !(its & left))
+			continue;
 		ghi_list_remove(n);
-		if (ghi_park_notify(w->g, why, ret_ready) && !w->all && !everybody)
-			dirs &= ~(unsigned)w->dirs;
+		if (ghi_park_notify(w->g, why, ret_ready) && consumes)
+			left &= ~its;
 	}
 }
 
@@ -123,7 +130,7 @@ static void reset(struct ghi_fd *e, struct ghi_gthread **ret_ready)
 static bool untouched(const struct ghi_fd *e)
 {
 	return !e->armed && e->kind == GHI_FD_UNKNOWN && !e->flags_epoch && !e->timeout[0] &&
-	       !e->timeout[1] && !e->shared && !e->accepting && ghi_list_empty(&e->waiters);
+	       !e->timeout[1] && !e->shared && !e->accepting && !e->no_nowait && ghi_list_empty(&e->waiters);
 }
 
 void ghi_fd_forget(int fd)
@@ -187,6 +194,7 @@ void ghi_fd_after_fork(void)
 			struct ghi_fd *e = &table[c][i];
 			e->lock = 0;
 			e->armed = e->accepting = false;
+			e->flags_epoch = 0;
 			e->generation++;
 			ghi_list_init(&e->waiters);
 		}

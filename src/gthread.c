@@ -171,6 +171,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->sig_pending = 0;
 	g->cancel = 0;
 	g->sigq = NULL;
+	g->sig_std = 0;
 	g->reason = GHI_PARK_NONE;
 	g->waits_for = NULL;
 	g->joiner = 0;

@@ -83,6 +83,7 @@ struct ghi_gthread {
 	uint32_t sig_pending; /* 1: something to do at the next runtime exit; paired by membarrier */
 	uint32_t cancel;      /* GHI_CANCEL_* bits */
 	uint32_t sig_ran;     /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
+	uint64_t sig_std; /* standard signals that are in sigq */
 	struct ghi_siginfo_node *sigq; /* Treiber stack of queued signals */
 
 	/* For dumps: plain stores by the gthread when it parks. */

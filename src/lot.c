@@ -271,9 +271,14 @@ int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_
 		}
 		if (w->token && hold(w->token, woken > 0)) {
 			move(w, mb, w->token);
+			if (more)
+				more(arg, any_left(b, key));
 			taken++;
 		} else {
 			ghi_list_remove(&w->link);
+			/* Before the notify: whoever wakes may free the object. */
+			if (more)
+				more(arg, any_left(b, key));
 			bool won = notify(w, &ready);
 			woken += won;
 			taken += won;
@@ -286,10 +291,11 @@ int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_
 		}
 		break;
 	}
-	/* The loop leaves with the bucket locked. */
+	/* The loop leaves with the bucket locked.  With nobody taken the object is still the caller's;
+	 * otherwise it may be gone. */
 	if (n > 0) {
-		if (more)
-			more(arg, any_left(b, key));
+		if (more && taken == 0)
+			more(arg, false);
 		ghi_unlock(&b->lock);
 	}
 	ghi_ready_batch(ready);

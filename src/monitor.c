@@ -23,7 +23,6 @@ static struct {
 	int tid;
 	uint64_t mask;
 	uint32_t mask_wanted, mask_done; /* sequence numbers */
-	uint64_t new_mask;
 } mon;
 
 int ghi_monitor_tid(void)
@@ -37,15 +36,14 @@ void ghi_monitor_poke(void)
 		sys_futex_wake(&mon.word, 1);
 }
 
-void ghi_monitor_set_mask(uint64_t mask)
+void ghi_monitor_update_mask(void)
 {
 	if (!load_acquire(&mon.tid) || sys_gettid() == mon.tid)
 		return;
-	mon.new_mask = mask;
 	uint32_t want = fetch_add_acq_rel(&mon.mask_wanted, 1u) + 1;
 	ghi_monitor_poke();
-	while ((int32_t)(load_acquire(&mon.mask_done) - want) < 0)
-		sys_futex_wait(&mon.mask_done, want - 1, NULL);
+	for (uint32_t done; (int32_t)((done = load_acquire(&mon.mask_done)) - want) < 0;)
+		sys_futex_wait(&mon.mask_done, done, NULL);
 }
 
 /* CPU time of a kernel thread of this process. */
@@ -142,10 +140,18 @@ static void take_new_mask(void)
 	uint32_t wanted = load_acquire(&mon.mask_wanted);
 	if (wanted == mon.mask_done)
 		return;
-	mon.mask = mon.new_mask & ~(1ull << (GHI_SIG_KICK - 1));
+	mon.mask = ghi_signal_monitor_mask();
 	sys_sigprocmask(SIG_SETMASK, &mon.mask, NULL);
 	store_release(&mon.mask_done, wanted);
 	sys_futex_wake(&mon.mask_done, 1 << 30);
+}
+
+/* A heap may belong to an idle slot while every worker is busy: nobody else looks at it. */
+static void run_late_timers(uint64_t now)
+{
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		if (now > GHI_MS && ghi_timers_next(ghi_slots[i].timers) < now - GHI_MS)
+			ghi_timers_run(ghi_slots[i].timers, now);
 }
 
 /* Work is queued, slots are idle, and no worker sleeps that could be woken: make one. */
@@ -165,7 +171,7 @@ static void *monitor_main(void *arg)
 {
 	uint64_t period = ghi_config.monitor_us * GHI_US, quiet_since = 0;
 
-	mon.mask = ~(1ull << (GHI_SIG_KICK - 1));
+	mon.mask = ~GHI_SIG_OURS;
 	sys_sigprocmask(SIG_SETMASK, &mon.mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-mon");
 	store_release(&mon.tid, sys_gettid());
@@ -177,8 +183,9 @@ static void *monitor_main(void *arg)
 		ghi_signal_dispatch();
 		uint64_t now = ghi_now();
 		bool busy = look(now, &handed);
+		run_late_timers(now);
 		staff_idle_slots();
-		if (busy && ghi_worker_asleep() && ghi_sched_any_work())
+		if (ghi_worker_asleep() && ghi_sched_any_work())
 			ghi_worker_notify();
 		if (handed || poked)
 			period = ghi_config.monitor_us * GHI_US;

@@ -26,8 +26,8 @@ int ghi_monitor_start(void);
 void ghi_monitor_poke(void);
 /* A slot became busy: the monitor must not stay in its deep sleep. */
 void ghi_monitor_wake_if_asleep(void);
-/* The monitor accepts exactly the signals outside `mask`; returns when that is in force. */
-void ghi_monitor_set_mask(uint64_t mask);
+/* Takes ghi_signal_monitor_mask(); returns when it is in force. */
+void ghi_monitor_update_mask(void);
 int ghi_monitor_tid(void);
 void ghi_monitor_after_fork(void);
 

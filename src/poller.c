@@ -154,7 +154,9 @@ int ghi_poller_poll(int timeout_ms)
 			if (timeout_ms == 0)
 				continue;
 			ghi_sys(SYS_read, poller.kick, &count, sizeof(count));
-			store_release(&poller.kicked, 0u);
+			/* A full fence: the giver stores `wake` and then finds kicked == 1; if we do
+			 * not see that `wake` after this, he must see this. */
+			xchg_acq_rel(&poller.kicked, 0u);
 		} else {
 			ghi_fd_fire((int)(uint32_t)ev[i].data.u64, (uint32_t)(ev[i].data.u64 >> 32),
 				    ev[i].events, &ready);

@@ -23,7 +23,12 @@
 #include "src/timer.h"
 #include "src/tls.h"
 
-int (*ghi_clock_gettime)(clockid_t, struct timespec *);
+/* Locks with deadlines are used before the runtime starts, and in programs where it never does. */
+static int raw_clock_gettime(clockid_t clock, struct timespec *ts)
+{
+	return (int)ghi_sys(SYS_clock_gettime, clock, ts);
+}
+int (*ghi_clock_gettime)(clockid_t, struct timespec *) = raw_clock_gettime;
 int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 void (*ghi_real_pthread_exit)(void *);
 int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
@@ -173,6 +178,7 @@ static int start(void)
 		probed = true;
 	}
 	/* 3. Slots and their timers, the poller. */
+	ghi_sched_init();
 	if (make_slots() < 0)
 		return inert("out of memory");
 	if ((r = ghi_poller_init(&why)) < 0) {
@@ -245,6 +251,7 @@ void ghi_runtime_fork_child(void)
 	self->wake = GHI_WAKE_IDLE;
 	self->sig_pending = 0;
 	self->sigq = NULL;
+	ghi_tls_after_fork();
 	ghi_lot_after_fork();
 	ghi_fd_after_fork();
 	ghi_sched_after_fork();

@@ -153,8 +153,11 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 			s->steals++;
 			return g;
 		}
-		if (ghi_timers_next(from->timers) <= now)
-			ghi_timers_run(from->timers, now);
+		if (ghi_timers_next(from->timers) <= now) {
+			ghi_timers_run(from->timers, now); /* fills our ring, and a thief's must be empty */
+			if ((g = ghi_ring_get(&s->ring)))
+				return g;
+		}
 	}
 	return ghi_ring_get(&s->ring) ?: inbox_get(s);
 }
@@ -188,7 +191,7 @@ static inline void finish_switch(struct ghi_worker *w)
 	}
 }
 
-static struct ghi_affinity everywhere; /* what an unbound gthread runs on; filled at first use */
+static struct ghi_affinity everywhere; /* what an unbound gthread runs on */
 
 static long bind_worker(struct ghi_worker *w, struct ghi_affinity *a)
 {
@@ -197,14 +200,14 @@ static long bind_worker(struct ghi_worker *w, struct ghi_affinity *a)
 	return ghi_sys(SYS_sched_setaffinity, 0, set->bytes, set->cpus);
 }
 
+void ghi_sched_init(void)
+{
+	long r = ghi_sys(SYS_sched_getaffinity, 0, sizeof(everywhere.cpus), everywhere.cpus);
+	everywhere.bytes = r > 0 ? (size_t)r : 0;
+}
+
 long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a)
 {
-	if (!everywhere.bytes) {
-		long r = ghi_sys(SYS_sched_getaffinity, 0, sizeof(everywhere.cpus), everywhere.cpus);
-		if (r < 0)
-			return r;
-		everywhere.bytes = (size_t)r;
-	}
 	ghi_nosig_enter();
 	long r = ghi_sys(SYS_sched_setaffinity, 0, a->bytes, a->cpus);
 	if (r == 0) {

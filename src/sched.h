@@ -71,6 +71,7 @@ struct ghi_affinity {
 	size_t bytes;
 	unsigned char cpus[128];
 };
+void ghi_sched_init(void);
 /* Binds the running gthread, and whatever kernel thread runs it from now on. */
 long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a);
 

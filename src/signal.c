@@ -73,8 +73,11 @@ static struct ghi_siginfo_node *node_new(int sig, const siginfo_t *info)
 	return NULL;
 }
 
-static void node_free(struct ghi_siginfo_node *n)
+/* Taken from the queue of g (NULL: of nobody): another one of its kind may be queued again. */
+static void node_free(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
+	if (g)
+		fetch_and_acq_rel(&g->sig_std, ~BIT(n->sig));
 	store_release(&n->used, 0u);
 }
 
@@ -84,6 +87,17 @@ static void push(struct ghi_siginfo_node **stack, struct ghi_siginfo_node *n)
 	do
 		n->next = seen;
 	while (!cas_release(stack, &seen, n));
+}
+
+/* Standard signals do not queue: false when one waits already. */
+static bool enqueue(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+{
+	if (n->sig < 32 && (fetch_or_acq_rel(&g->sig_std, BIT(n->sig)) & BIT(n->sig))) {
+		node_free(NULL, n);
+		return false;
+	}
+	push(&g->sigq, n);
+	return true;
 }
 
 /* Everything on the stack, oldest first. */
@@ -185,7 +199,7 @@ static void run_queued(struct ghi_gthread *self, struct ghi_siginfo_node *n)
 	uint64_t add, old = self->sigmask;
 	int saved_errno = errno;
 
-	node_free(n);
+	node_free(self, n);
 	copy_action(c.sig, &c.act);
 	if (!is_handler(&c.act)) {
 		if (c.act.sa_handler == SIG_DFL) /* the default action, by the kernel itself */
@@ -217,24 +231,31 @@ void ghi_signal_run_pending(void)
 
 	for (;;) {
 		store_relaxed(&self->sig_pending, 0u);
-		struct ghi_siginfo_node *n = take_all(&self->sigq), *next;
-		bool ran = false;
+		struct ghi_siginfo_node *n = take_all(&self->sigq), *next, *first = NULL;
 		for (; n; n = next) {
 			next = n->next;
-			if (self->sigmask & BIT(n->sig)) {
+			if (!first && !(self->sigmask & BIT(n->sig)))
+				first = n;
+			else
 				push(&self->sigq, n);
-			} else {
-				run_queued(self, n);
-				ran = true;
-			}
 		}
-		if (!ran)
+		if (!first)
 			break;
+		run_queued(self, first); /* one at a time: the handler may leave by siglongjmp */
 	}
 	if ((self->cancel & GHI_CANCEL_ASYNC) && ghi_cancel_requested(self))
 		ghi_cancel_point(self);
 	if (ghi_cancel_requested(self)) /* for the next cancellation point */
 		store_relaxed(&self->sig_pending, 1u);
+}
+
+void ghi_signal_drop_queued(struct ghi_gthread *self)
+{
+	struct ghi_siginfo_node *n = take_all(&self->sigq), *next;
+	for (; n; n = next) {
+		next = n->next;
+		node_free(self, n);
+	}
 }
 
 uint64_t ghi_signal_queued(struct ghi_gthread *g)
@@ -254,7 +275,7 @@ int ghi_signal_take(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info
 		if (!sig && (want & BIT(n->sig))) {
 			sig = n->sig;
 			*ret_info = n->info;
-			node_free(n);
+			node_free(self, n);
 		} else {
 			push(&self->sigq, n);
 		}
@@ -331,8 +352,6 @@ void ghi_signal_interrupt(struct ghi_gthread *g, enum ghi_wakeup why)
 
 int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info)
 {
-	if (sig < 32 && (ghi_signal_queued(target) & BIT(sig)))
-		return 0; /* standard signals do not queue */
 	if ((ghi_signal_fd_mask & BIT(sig)) && (load_relaxed(&target->sigmask) & BIT(sig)))
 		return (info->si_code == SI_QUEUE
 				? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
@@ -342,7 +361,8 @@ int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info)
 	struct ghi_siginfo_node *n = node_new(sig, info);
 	if (!n)
 		return EAGAIN;
-	push(&target->sigq, n);
+	if (!enqueue(target, n))
+		return 0;
 	if (!(load_relaxed(&target->sigmask) & BIT(sig)))
 		ghi_signal_interrupt(target, GHI_WOKEN_SIGNAL);
 	return 0;
@@ -360,11 +380,8 @@ void ghi_signal_dispatch(void)
 				g = c;
 		if (!g)
 			g = ghi_runtime_main(); /* all block it by now: it waits with main */
-		if (n->sig < 32 && (ghi_signal_queued(g) & BIT(n->sig))) {
-			node_free(n);
+		if (!enqueue(g, n))
 			continue;
-		}
-		push(&g->sigq, n);
 		if (!(load_relaxed(&g->sigmask) & BIT(n->sig)))
 			ghi_signal_interrupt(g, GHI_WOKEN_SIGNAL);
 	}
@@ -379,15 +396,20 @@ static struct {
 	uint32_t round, left;
 } cast;
 
-static void on_kick(int sig, siginfo_t *info, void *uc)
+/* With SA_RESTART: a blocked call of the program must not notice. */
+static void on_cast(int sig, siginfo_t *info, void *uc)
 {
-	struct ghi_gthread *self = ghi_self();
 	if (info->si_code == SI_QUEUE && info->si_ptr == &cast) {
 		load_acquire(&cast.fn)(cast.arg);
 		fetch_add_acq_rel(&cast.left, (uint32_t)-1);
 		sys_futex_wake(&cast.left, 1);
-		return;
 	}
+}
+
+/* Without it: a handler of the program is due, which decides what becomes of the call. */
+static void on_kick(int sig, siginfo_t *info, void *uc)
+{
+	struct ghi_gthread *self = ghi_self();
 	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig || !load_relaxed(&self->sig_pending))
 		return;
 	uint64_t before, during;
@@ -432,12 +454,12 @@ void ghi_signal_broadcast(void (*fn)(void *), void *arg)
 					known |= done[i] == tid;
 				if (!tid || known || ndone == 4096)
 					continue;
-				siginfo_t si = {.si_signo = GHI_SIG_KICK, .si_code = SI_QUEUE};
+				siginfo_t si = {.si_signo = GHI_SIG_CAST, .si_code = SI_QUEUE};
 				si.si_ptr = &cast;
 				store_release(&cast.left, 1u);
 				again = true;
 				done[ndone++] = tid;
-				if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_KICK, &si) < 0)
+				if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_CAST, &si) < 0)
 					continue; /* it ended */
 				struct timespec limit = {.tv_sec = 1};
 				while (load_acquire(&cast.left))
@@ -462,7 +484,7 @@ void ghi_signal_count(uint64_t mask, int delta)
 	for (int i = 0; i < MASKS && at < 0; i++)
 		if (masks.of[i].mask == mask && masks.of[i].count)
 			at = i;
-	for (int i = 0; i < MASKS && at < 0; i++)
+	for (int i = 0; i < MASKS && at < 0 && delta > 0; i++)
 		if (!masks.of[i].count)
 			at = i;
 	bool changed = false;
@@ -481,7 +503,15 @@ void ghi_signal_count(uint64_t mask, int delta)
 	}
 	ghi_unlock(&masks.lock);
 	if (changed && ghi_signal_active)
-		ghi_monitor_set_mask(~open | FAULTS);
+		ghi_monitor_update_mask();
+}
+
+uint64_t ghi_signal_monitor_mask(void)
+{
+	ghi_lock(&masks.lock);
+	uint64_t open = masks.open;
+	ghi_unlock(&masks.lock);
+	return (~open | FAULTS) & ~GHI_SIG_OURS;
 }
 
 void ghi_signal_note_mask(struct ghi_gthread *self, uint64_t mask)
@@ -557,13 +587,15 @@ void ghi_signal_worker_init(struct ghi_worker *w)
 
 void ghi_signal_start(struct ghi_gthread *main_thread)
 {
-	/* glibc's own use of this signal is set*id, which we replace; it refuses to install it. */
+	/* glibc uses these two for cancellation and set*id, which we replace; it lets nobody else
+	 * install or block them. */
 	struct {
 		void (*handler)(int, siginfo_t *, void *);
 		unsigned long flags;
 		void (*restorer)(void);
 		uint64_t mask;
-	} kick = {on_kick, SA_SIGINFO | 0x04000000 /* SA_RESTORER */, ghi_ctx_sigreturn, 0};
+	} kick = {on_kick, SA_SIGINFO | 0x04000000 /* SA_RESTORER */, ghi_ctx_sigreturn, 0},
+	  cast_action = {on_cast, SA_SIGINFO | SA_RESTART | 0x04000000, ghi_ctx_sigreturn, 0};
 
 	ghi_sys(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	memset(&masks, 0, sizeof(masks));
@@ -578,6 +610,7 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 			install(sig);
 	}
 	ghi_sys(SYS_rt_sigaction, GHI_SIG_KICK, &kick, NULL, 8);
+	ghi_sys(SYS_rt_sigaction, GHI_SIG_CAST, &cast_action, NULL, 8);
 	ghi_signal_active = ghi_signal_taken_over = true;
 	ghi_signal_count(main_thread->sigmask, 1);
 }

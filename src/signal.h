@@ -32,7 +32,7 @@
 
 struct ghi_worker;
 
-enum { GHI_SIG_KICK = 33, GHI_NSIG = 65, GHI_SIG_RAN = 1, GHI_SIG_RAN_NORESTART = 2 };
+enum { GHI_SIG_CAST = 32, GHI_SIG_KICK = 33, GHI_NSIG = 65, GHI_SIG_RAN = 1, GHI_SIG_RAN_NORESTART = 2 };
 
 /* Takes over the actions that exist.  Once, when the runtime starts; again after a fork. */
 void ghi_signal_start(struct ghi_gthread *main_thread);
@@ -56,8 +56,13 @@ extern uint64_t ghi_signal_fd_mask;
 bool ghi_signal_due(struct ghi_gthread *self);
 /* By the monitor: routes what on_signal() queued. */
 void ghi_signal_dispatch(void);
-/* What is queued for a gthread and blocked by it. */
-uint64_t ghi_signal_queued(struct ghi_gthread *g);
+/* What is queued for the running gthread. */
+uint64_t ghi_signal_queued(struct ghi_gthread *self);
+/* It ends: what is queued for it goes with it. */
+void ghi_signal_drop_queued(struct ghi_gthread *self);
+/* The mask with which the monitor accepts what is open somewhere. */
+uint64_t ghi_signal_monitor_mask(void);
+#define GHI_SIG_OURS (1ull << (GHI_SIG_CAST - 1) | 1ull << (GHI_SIG_KICK - 1))
 /* Takes one signal of `want` that was queued for the running gthread; its number, or 0. */
 int ghi_signal_take(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info);
 /* Runs fn(arg) on every kernel thread of the process, the caller included (set*id). */

@@ -116,10 +116,16 @@ static void fill_head(uintptr_t tcb, int32_t tid)
 		AT(tcb, ghi_libc.rseq_off + 4, int32_t) = RSEQ_CPU_ID_REGISTRATION_FAILED;
 }
 
+static ghi_lock_t list_lock;
+
+void ghi_tls_after_fork(void)
+{
+	modules_lock = list_lock = 0;
+	modules.adds = 0; /* it may have been half written */
+}
+
 int ghi_tls_build(uintptr_t tcb, int32_t tid)
 {
-	static ghi_lock_t list_lock;
-
 	if (!ghi_libc.allocate_tls((void *)tcb))
 		return -1;
 	fill_head(tcb, tid);

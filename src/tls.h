@@ -45,6 +45,8 @@ int ghi_tls_probe(const char **ret_why);
 int ghi_tls_build(uintptr_t tcb, int32_t tid);
 /* Makes a used TCB as good as new: every module's TLS except libc's own (it holds malloc's cache). */
 void ghi_tls_refresh(uintptr_t tcb, int32_t tid);
+/* In a fork's child: nobody else holds the locks any more. */
+void ghi_tls_after_fork(void);
 /* On the new gthread itself, first thing: ctype tables, locale, errno, resolver state. */
 void ghi_tls_enter(void *res_state);
 /* On an ending gthread: C++ thread_local and TSD destructors, as start_thread() orders them. */

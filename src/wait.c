@@ -115,7 +115,7 @@ out:
 int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline)
 {
 	unsigned joined = 0;
-	bool again = false;
+	bool again = false, cut = false;
 	int r;
 
 	ghi_nosig_enter();
@@ -131,10 +131,16 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 			continue;
 		ghi_lock(&e->lock);
 		r = arm_locked(e, p->fd);
-		if (r || ((p->dirs & 1) && load_relaxed(&e->seq[GHI_RD]) != p->seq[GHI_RD]) ||
-		    ((p->dirs & 2) && load_relaxed(&e->seq[GHI_WR]) != p->seq[GHI_WR]))
+		/* A file that was not ready a moment ago never will be (its exceptions, say); without
+		 * a registration for lack of memory, ask again soon. */
+		if (r && r != -EPERM && deadline > ghi_deadline_in(10 * GHI_MS)) {
+			deadline = ghi_deadline_in(10 * GHI_MS);
+			cut = true;
+		}
+		if (!r && (((p->dirs & 1) && load_relaxed(&e->seq[GHI_RD]) != p->seq[GHI_RD]) ||
+		    ((p->dirs & 2) && load_relaxed(&e->seq[GHI_WR]) != p->seq[GHI_WR])))
 			again = true; /* the caller's poll(0) will tell what it is */
-		else
+		else if (!r)
 			ghi_list_append(&e->waiters, &p->waiter.link);
 		ghi_unlock(&e->lock);
 	}
@@ -158,7 +164,7 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 	}
 	ghi_nosig_leave();
 	/* A closed descriptor is for poll() to report. */
-	return wakeup == GHI_WOKEN_CLOSED ? 0 : ghi_wait_result(wakeup);
+	return wakeup == GHI_WOKEN_CLOSED || (cut && wakeup == GHI_WOKEN_TIMEOUT) ? 0 : ghi_wait_result(wakeup);
 }
 
 int ghi_wait_until(struct ghi_gthread *self, uint64_t deadline, enum ghi_reason why)

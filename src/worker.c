@@ -20,8 +20,7 @@
 
 enum { NATIVE_STACK = 128 << 10, ALTSTACK = 48 << 10, SEARCH_ROUNDS = 3 };
 
-/* Everything but the kick, which broadcasts use. */
-#define IDLE_MASK (~(1ull << (GHI_SIG_KICK - 1)))
+#define IDLE_MASK (~GHI_SIG_OURS)
 
 uint32_t ghi_idle_word;
 

@@ -14,7 +14,7 @@
 #define GHI_MS	  1000000ull
 #define GHI_US	  1000ull
 
-/* Set by runtime.c from libc's own handle (vDSO behind it); a raw system call until then. */
+/* libc's (vDSO behind it) once the runtime runs; a raw system call until then. */
 extern int (*ghi_clock_gettime)(clockid_t, struct timespec *);
 
 static inline uint64_t ghi_ts_to_ns(const struct timespec *ts)

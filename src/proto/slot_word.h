@@ -8,6 +8,7 @@
  *   FREE ----------------------> W|SCHED   given by whoever took it out of the idle list
  *   W|SCHED <---------> W|USER             leave / enter: the holder at every park and ready
  *   W|USER  <---------> W|BLOCKED          the holder around a call that is known to block
+ *   W|BLOCKED ---------> W|SCHED           a signal handler in the middle of such a call
  *   W|USER, W|BLOCKED -> TAKEN             the monitor, when W made no progress
  *   TAKEN -------------> V|SCHED or FREE   the monitor gives it to another worker V, or nobody
  *
@@ -35,7 +36,10 @@ enum { GHI_SLOT_SCHED = 0, GHI_SLOT_USER = 1, GHI_SLOT_BLOCKED = 2, GHI_SLOT_PHA
 static inline bool ghi_slot_enter(uintptr_t *owner, uintptr_t w)
 {
 	uintptr_t seen = w | GHI_SLOT_USER;
-	return cas_acquire(owner, &seen, w | GHI_SLOT_SCHED); /* against M1 */
+	if (cas_acquire(owner, &seen, w | GHI_SLOT_SCHED)) /* against M1 */
+		return true;
+	/* A signal handler came in the middle of a call that blocks. */
+	return seen == (w | GHI_SLOT_BLOCKED) && cas_acquire(owner, &seen, w | GHI_SLOT_SCHED);
 }
 
 /* (E3) back to the program's code. */
@@ -55,7 +59,7 @@ static inline bool ghi_slot_block(uintptr_t *owner, uintptr_t w)
 static inline bool ghi_slot_unblock(uintptr_t *owner, uintptr_t w)
 {
 	uintptr_t seen = w | GHI_SLOT_BLOCKED;
-	return cas_acq_rel(owner, &seen, w | GHI_SLOT_USER);
+	return cas_acq_rel(owner, &seen, w | GHI_SLOT_USER) || seen == (w | GHI_SLOT_USER);
 }
 
 /* (M1) seen: a value of *owner with phase USER or BLOCKED. */

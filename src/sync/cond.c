@@ -32,7 +32,7 @@ struct waiting {
 	pthread_cond_t *c;
 	pthread_mutex_t *m;
 	int (*unlock)(pthread_mutex_t *);
-	int error;
+	bool released;
 };
 
 static bool join_queue(void *arg)
@@ -44,7 +44,8 @@ static bool join_queue(void *arg)
 static void unlock_mutex(void *arg)
 {
 	struct waiting *w = arg;
-	w->error = w->unlock(w->m);
+	w->unlock(w->m);
+	w->released = true;
 }
 
 int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until *until,
@@ -68,13 +69,10 @@ int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until 
 				 .why = GHI_PARK_COND,
 				 .token = ours ? m : NULL};
 	r = ghi_lot_wait(&w);
-	if (r == -ECANCELED && !state.error && load_relaxed(&m->__data.__owner) == ghi_lock_owner() &&
-	    ours) {
-		/* The request was there before the wait began: the mutex was never released. */
-		return r;
-	}
-	if (r == -EINTR && ours && load_relaxed(&m->__data.__owner) == ghi_lock_owner())
-		return 0; /* a handler ran before it was released: a spurious wake-up */
+	if (!state.released)
+		/* A cancellation or a handler was due before the wait began, and the mutex was never
+		 * released: act on the one, report a spurious wake-up for the other. */
+		return r == -ECANCELED ? r : 0;
 	if (ours)
 		ghi_mutex_relock(m);
 	else

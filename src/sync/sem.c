@@ -10,6 +10,7 @@
 
 #include "src/lot.h"
 #include "src/sched.h"
+#include "src/signal.h"
 #include "src/sync/sync.h"
 
 #define ONE_WAITER (1ull << 32)
@@ -63,7 +64,9 @@ int ghi_sem_wait(sem_t *sem, const struct ghi_until *until, bool try)
 		int why = deadline == GHI_PASSED ? -ETIMEDOUT : ghi_lot_wait(&w);
 		if (why == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline == GHI_PASSED)
 			r = ETIMEDOUT;
-		else if (why == -EINTR && (!self || self->sig_ran))
+		else if (why == -EINTR &&
+			 (!self || (self->sig_ran & (deadline == GHI_NEVER ? GHI_SIG_RAN_NORESTART
+									   : GHI_SIG_RAN))))
 			r = EINTR;
 		else if (why == -ECANCELED)
 			r = why;

@@ -18,7 +18,7 @@ CFLAGS ?= -O2 -g
 BASE_CFLAGS := -std=gnu11 $(WARN) -fno-strict-aliasing -D_GNU_SOURCE -DGREENHOOK_VERSION='"$(VERSION)"' \
 	-Iinclude -I. -MMD -MP
 # The runtime switches stacks: no LTO, no cached TLS addresses, no CET notes it could not honour.
-LIB_CFLAGS := $(BASE_CFLAGS) -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-lto \
+LIB_CFLAGS := $(BASE_CFLAGS) -include src/base/symver.h -fPIC -fvisibility=hidden -ftls-model=initial-exec -fno-lto \
 	-fno-omit-frame-pointer -fcf-protection=none -fexceptions -fno-stack-protector
 
 ifneq ($(SAN),)
@@ -59,7 +59,7 @@ $(B)/obj/%.o: %.c
 $(B)/obj/%.o: %.S
 	@mkdir -p $(@D)
 	@echo "  AS      $<"
-	$(Q)$(CC) $(CFLAGS) $(LIB_CFLAGS) -c -o $@ $<
+	$(Q)$(CC) $(CFLAGS) -I. -MMD -MP -c -o $@ $<
 
 # Plain pthread programs of the integration tests, the demo and the benchmarks: no greenhook in them.
 PROGRAMS := $(patsubst integration/programs/%.c,$(B)/programs/%,$(wildcard integration/programs/*.c)) \

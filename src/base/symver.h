@@ -1,0 +1,17 @@
+/* Pins every libc symbol that moved in glibc 2.34 to the version it had before, so that a library built
+ * here loads on glibc 2.31.  Force-included in every object of the library (Makefile). */
+#if defined(__x86_64__) && !defined(GHI_NO_SYMVER)
+__asm__(".symver __pthread_register_cancel, __pthread_register_cancel@GLIBC_2.3.3");
+__asm__(".symver __pthread_unregister_cancel, __pthread_unregister_cancel@GLIBC_2.3.3");
+__asm__(".symver dladdr, dladdr@GLIBC_2.2.5");
+__asm__(".symver dlopen, dlopen@GLIBC_2.2.5");
+__asm__(".symver dlsym, dlsym@GLIBC_2.2.5");
+__asm__(".symver pthread_attr_getguardsize, pthread_attr_getguardsize@GLIBC_2.2.5");
+__asm__(".symver pthread_attr_getstack, pthread_attr_getstack@GLIBC_2.2.5");
+__asm__(".symver pthread_attr_getstacksize, pthread_attr_getstacksize@GLIBC_2.2.5");
+__asm__(".symver pthread_attr_setguardsize, pthread_attr_setguardsize@GLIBC_2.2.5");
+__asm__(".symver pthread_attr_setstack, pthread_attr_setstack@GLIBC_2.2.5");
+__asm__(".symver pthread_attr_setstacksize, pthread_attr_setstacksize@GLIBC_2.2.5");
+__asm__(".symver pthread_barrierattr_getpshared, pthread_barrierattr_getpshared@GLIBC_2.3.3");
+__asm__(".symver pthread_getattr_default_np, pthread_getattr_default_np@GLIBC_2.18");
+#endif

@@ -230,74 +230,82 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
 	return woken;
 }
 
+static struct waiter *first_waiter(struct bucket *b, const void *key)
+{
+	for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next)
+		if (ghi_container(l, struct waiter, link)->key == key)
+			return ghi_container(l, struct waiter, link);
+	return NULL;
+}
+
+/* Locks the bucket of `key` and that of its first waiter's token, which is known only from the
+ * waiter.  NULL: nobody waits; the bucket of `key` alone is locked. */
+static struct waiter *lock_first(struct bucket *b, const void *key, struct bucket **ret_second)
+{
+	for (;;) {
+		ghi_lock(&b->lock);
+		struct waiter *w = first_waiter(b, key);
+		void *token = w ? w->token : NULL;
+		struct bucket *second = token ? bucket_of(token) : b;
+		*ret_second = second;
+		if (!w || second == b)
+			return w;
+		if (b < second) {
+			ghi_lock(&second->lock);
+			return w;
+		}
+		ghi_unlock(&b->lock);
+		lock_two(b, second);
+		if ((w = first_waiter(b, key)) && w->token == token)
+			return w;
+		unlock_two(b, second); /* it went, somebody else is first: again */
+	}
+}
+
+/* The moves of one section are seen together: a waiter that was woken in it, takes the mutex and
+ * releases it, comes for the mutex's bucket, which is ours until all of the section are moved.  So
+ * "one is awake" holds within a section, and each section starts anew. */
 int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_awake),
 		  void (*more)(void *arg, bool remain), void *arg)
 {
-	struct bucket *b = bucket_of(key);
+	enum { SECTION = 256 };
+	struct bucket *b = bucket_of(key), *second;
 	struct ghi_gthread *ready = NULL;
-	int taken = 0, woken = 0;
+	struct waiter *w;
+	int taken = 0;
 
 	ghi_nosig_enter();
-	while (taken < n) {
-		/* The mutex, and with it the second bucket, is known only from the waiter. */
-		struct waiter *w = NULL;
-		ghi_lock(&b->lock);
-		for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next)
-			if (ghi_container(l, struct waiter, link)->key == key) {
-				w = ghi_container(l, struct waiter, link);
-				break;
-			}
-		if (!w)
-			break;
-		struct bucket *mb = w->token ? bucket_of(w->token) : b;
-		if (mb != b && mb < b) {
-			void *token = w->token;
-			ghi_unlock(&b->lock);
-			lock_two(b, mb);
-			w = NULL; /* it may be gone: look again for one with this mutex */
-			for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next) {
-				struct waiter *c = ghi_container(l, struct waiter, link);
-				if (c->key == key) {
-					w = c->token == token ? c : NULL;
-					break;
-				}
-			}
-			if (!w) {
-				unlock_two(b, mb);
-				continue;
-			}
-		} else if (mb != b) {
-			ghi_lock(&mb->lock);
-		}
-		if (w->token && hold(w->token, woken > 0)) {
-			move(w, mb, w->token);
-			if (more)
-				more(arg, any_left(b, key));
-			taken++;
-		} else {
-			ghi_list_remove(&w->link);
+	while (taken < n && (w = lock_first(b, key, &second))) {
+		void *token = w->token;
+		bool awake = false;
+		for (int i = 0; i < SECTION && taken < n && w && w->token == token; i++) {
+			bool moves = token && hold(token, awake);
+			if (moves)
+				move(w, second, token);
+			else
+				ghi_list_remove(&w->link);
 			/* Before the notify: whoever wakes may free the object. */
+			struct waiter *next = first_waiter(b, key);
 			if (more)
-				more(arg, any_left(b, key));
-			bool won = notify(w, &ready);
-			woken += won;
-			taken += won;
+				more(arg, next != NULL);
+			if (moves || notify(w, &ready)) {
+				awake |= !moves;
+				taken++;
+			}
+			w = next;
 		}
-		if (mb != b)
-			ghi_unlock(&mb->lock);
-		if (taken < n) {
-			ghi_unlock(&b->lock);
-			continue;
-		}
-		break;
+		if (second != b)
+			ghi_unlock(&second->lock);
+		ghi_unlock(&b->lock);
+		if (!w)
+			goto out; /* the object may be gone */
 	}
-	/* The loop leaves with the bucket locked.  With nobody taken the object is still the caller's;
-	 * otherwise it may be gone. */
-	if (n > 0) {
+	if (taken < n) { /* lock_first found nobody and left its bucket locked */
 		if (more && taken == 0)
 			more(arg, false);
 		ghi_unlock(&b->lock);
 	}
+out:
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
 	return taken;

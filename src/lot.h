@@ -41,7 +41,7 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
 		    void *arg, int *ret_moved);
 /* For condition variables: takes up to n waiters and moves each to its token when hold() says that
  * somebody will release that mutex with a wake-up; wakes it otherwise.  one_is_awake: a waiter was
- * woken by this very call.  Returns taken; more() as above. */
+ * woken under the same hold of the buckets.  Returns taken; more() as above. */
 int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_awake),
 		  void (*more)(void *arg, bool remain), void *arg);
 void ghi_lot_after_fork(void);

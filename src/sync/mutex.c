@@ -145,7 +145,7 @@ bool ghi_mutex_hold_for_waiter(void *mutex, bool one_is_awake)
 	uint32_t seen = load_relaxed(word);
 
 	if (one_is_awake)
-		return true; /* it relocks as 2, so its unlock wakes the next */
+		return true; /* it relocks as 2, and its unlock then needs our bucket lock */
 	while (seen != 0)
 		if (seen == 2 || cas_acq_rel(word, &seen, 2u))
 			return true; /* its holder unlocks a 2 and then comes for our bucket lock */

@@ -115,7 +115,7 @@ START_TEST(a_recursion_count_does_not_wrap)
 END_TEST
 
 /* Two words that must change together; yields inside make others run into the lock. */
-static uint64_t left, right;
+static volatile uint64_t left, right;
 
 static void *add_both(void *arg)
 {

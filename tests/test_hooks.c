@@ -25,16 +25,6 @@ enum { ROWS = sizeof(rows) / sizeof(rows[0]) };
 /* Names younger than glibc 2.31, which a libc may lack. */
 static const char *const young[] = {"close_range", "closefrom", "epoll_pwait2"};
 
-/* NEEDSWORK: these make the library fail to load on glibc 2.31 to 2.33, where the same functions
- * exist under older versions in libpthread and libdl.  Bind them to those or look them up; a name
- * may leave this list, none may come. */
-static const char *const too_new[] = {
-	"__pthread_register_cancel", "__pthread_unregister_cancel", "dladdr", "dlopen", "dlsym",
-	"pthread_attr_getguardsize", "pthread_attr_getstack", "pthread_attr_getstacksize",
-	"pthread_attr_setguardsize", "pthread_attr_setstack", "pthread_attr_setstacksize",
-	"pthread_barrierattr_getpshared", "pthread_getattr_default_np",
-};
-
 static bool listed(const char *const *list, size_t n, const char *name)
 {
 	for (size_t i = 0; i < n; i++)
@@ -133,7 +123,7 @@ START_TEST(no_import_is_newer_than_glibc_2_31)
 		if (!version || sscanf(version, "@GLIBC_%d.%d", &major, &minor) != 2)
 			continue;
 		*version = 0;
-		if ((major > 2 || minor > 31) && !LISTED(too_new, line))
+		if (major > 2 || minor > 31)
 			ghi_format(found + strlen(found), sizeof(found) - strlen(found), " %s@%d.%d", line,
 				   major, minor);
 	}

@@ -8,7 +8,10 @@ import functools
 import os
 import re
 import shutil
+import subprocess
 import tempfile
+
+import pytest
 
 from .clients import echo_all
 from .harness import HERE, NATIVE, Server, run, workload
@@ -52,9 +55,18 @@ def java_echo(mode):
     return serve(mode, ["java", "-Xmx128m", "-XX:+UseSerialGC", "-cp", folder, "EchoServer"], True)
 
 
+@functools.cache
+def rustc():
+    """A compiler that answers: a version manager's stand-in without a toolchain is found first and does not."""
+    for command in ("rustc", "/usr/bin/rustc"):
+        if shutil.which(command) and subprocess.run([command, "--version"], capture_output=True).returncode == 0:
+            return command
+    pytest.skip("no rustc here has a toolchain")
+
+
 @workload("rustc")
 def rust_echo(mode):
-    folder = built("rustc", "--edition", "2021", "-O", "-o", "@/server", source("echo_server.rs"))
+    folder = built(rustc(), "--edition", "2021", "-O", "-o", "@/server", source("echo_server.rs"))
     return serve(mode, [f"{folder}/server"], False)
 
 

@@ -186,9 +186,13 @@ static void run_in_place(struct ghi_gthread *self, int sig, siginfo_t *info, uco
 	self->sigmask = self->worker->kmask = during;
 	call_on_its_stack(self, &c, below);
 	memcpy(&before, &uc->uc_sigmask, sizeof(before)); /* the handler may edit it */
-	self->sigmask = before;
-	self->worker->kmask = before;
 	sys_sigprocmask(SIG_SETMASK, &before, NULL); /* it may have parked and moved */
+	store_relaxed(&self->sigmask, before);
+	self->worker->kmask = before;
+	/* What was queued meanwhile and is open again. */
+	fence_seq_cst(); /* (U1) */
+	if (load_relaxed(&self->sigq) && ghi_signal_due(self))
+		ghi_signal_run_pending();
 }
 
 static void run_queued(struct ghi_gthread *self, struct ghi_siginfo_node *n)
@@ -363,6 +367,7 @@ int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info)
 		return EAGAIN;
 	if (!enqueue(target, n))
 		return 0;
+	fence_seq_cst(); /* (U2) */
 	if (!(load_relaxed(&target->sigmask) & BIT(sig)))
 		ghi_signal_interrupt(target, GHI_WOKEN_SIGNAL);
 	return 0;
@@ -382,6 +387,7 @@ void ghi_signal_dispatch(void)
 			g = ghi_runtime_main(); /* all block it by now: it waits with main */
 		if (!enqueue(g, n))
 			continue;
+		fence_seq_cst(); /* (U2) */
 		if (!(load_relaxed(&g->sigmask) & BIT(n->sig)))
 			ghi_signal_interrupt(g, GHI_WOKEN_SIGNAL);
 	}
@@ -521,6 +527,7 @@ void ghi_signal_note_mask(struct ghi_gthread *self, uint64_t mask)
 	if (mask == old)
 		return;
 	store_relaxed(&self->sigmask, mask);
+	fence_seq_cst(); /* (U1) */
 	ghi_signal_count(mask, 1);
 	ghi_signal_count(old, -1);
 	if ((old & ~mask) & ghi_signal_queued(self))

@@ -18,6 +18,9 @@
  * signal is never stuck behind busy workers that block it, and one that all block stays pending in
  * the kernel, where sigwait() finds it.
  *
+ * Queueing and unblocking: the signaller queues, (U2) full fence, reads the mask; the target stores
+ * its mask, (U1) full fence, reads its queue.  One of them sees the other.
+ *
  * Signaller and sleeper (no wake-up lost):    sleeper (wait.c)
  *   (G1) queue; sig_pending = 1                 (H1) arm
  *   (G2) membarrier: a full fence on every CPU  (H2) compiler barrier

@@ -33,7 +33,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c))
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 
-.PHONY: all lib check unit integration demo bench install clean setup programs format format-check
+.PHONY: all lib check unit integration soak demo bench install clean setup programs format format-check
 all: $(B)/libgreenhook.so $(B)/greenhook
 lib: $(B)/libgreenhook.so
 
@@ -91,6 +91,11 @@ check: setup
 
 integration: all programs
 	$(Q)$(PYTHON) -m pytest -q integration $(if $(K),-k '$(K)')
+
+# The integration tests again and again, for as long as it takes; before an issue is closed.
+soak: all programs
+	$(Q)for i in $$(seq $(or $(N),20)); do echo "soak: round $$i"; \
+		$(PYTHON) -m pytest -q -x integration $(if $(K),-k '$(K)') || exit 1; done
 
 demo: setup
 	$(Q)$(MAKE) --no-print-directory all programs

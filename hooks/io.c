@@ -36,7 +36,7 @@ void ghi_io_classify(int fd, struct ghi_fd *e)
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
 		e->kind = GHI_FD_FILE;
 	else if (!S_ISSOCK(st.st_mode))
-		e->kind = GHI_FD_POLLED;
+		e->kind = (st.st_mode & S_IFMT) ? GHI_FD_POLLED : GHI_FD_ANON;
 	else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
 		 ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
 		e->kind = type != SOCK_STREAM			      ? GHI_FD_SOCKET
@@ -118,6 +118,9 @@ static long nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 			return r;
 		e->no_nowait = true;
 	}
+	/* Too short for any record: the kernel says EINVAL at once, ready or not. */
+	if (e->kind == GHI_FD_ANON && n == 1 && v->iov_len < 8)
+		return ghi_sys(plain, io->fd, v, n);
 	/* tty, old kernels: readiness first.  If another process is faster, the kernel thread waits
 	 * and the monitor hands its slot on. */
 	if (!ghi_io_ready(io->fd, io->dir))

@@ -27,7 +27,8 @@ enum ghi_fd_kind {
 	GHI_FD_SOCKET,
 	GHI_FD_TCP,	      /* a short read means empty (an urgent mark shows as EPOLLPRI) */
 	GHI_FD_UNIX_STREAM,   /* a short read may also end at a message's credentials */
-	GHI_FD_POLLED,	      /* pipe, eventfd, tty ... */
+	GHI_FD_POLLED,	      /* pipe, tty ... */
+	GHI_FD_ANON,	      /* eventfd, timerfd, signalfd, inotify: whole records only */
 	GHI_FD_FILE,	      /* epoll refuses it: always ready, may block in the kernel */
 };
 

@@ -50,6 +50,13 @@ static void load_one(char **envp, const char *var, uint64_t *field, uint64_t min
 	uint64_t v;
 	if (!text || !*text)
 		return;
+	/* The one option that is a choice of words: their order is that of stack.c. */
+	static const char *const guards[] = {"auto", "madvise", "mprotect", "none"};
+	for (unsigned i = 0; field == &ghi_config.guard && i < 4; i++)
+		if (!strcmp(text, guards[i])) {
+			*field = i;
+			return;
+		}
 	if (parse_number(text, &v) && v >= min && v <= max)
 		*field = v;
 	else

@@ -49,9 +49,9 @@ enum { TEST_LIMIT_S = 20, TEST_MAX_THREADS = 64 };
 		add;                                                                               \
 		suite_add_tcase(s, c_);                                                            \
 	} while (0)
-#define add_test(s, name)		CASE_(s, name, tcase_add_test(c_, name))
-#define add_loop(s, name, n)		CASE_(s, name, tcase_add_loop_test(c_, name, 0, (int)(n)))
-#define add_raising(s, name, sig)	CASE_(s, name, tcase_add_test_raise_signal(c_, name, sig))
+#define add_test(s, name)	  CASE_(s, name, tcase_add_test(c_, name))
+#define add_loop(s, name, n)	  CASE_(s, name, tcase_add_loop_test(c_, name, 0, (int)(n)))
+#define add_raising(s, name, sig) CASE_(s, name, tcase_add_test_raise_signal(c_, name, sig))
 #define add_raising_loop(s, name, sig, n)                                                          \
 	CASE_(s, name, tcase_add_loop_test_raise_signal(c_, name, sig, 0, (int)(n)))
 

@@ -80,7 +80,8 @@ START_TEST(a_broadcast_wakes_everybody)
 	pthread_t t[CROWD];
 	start_runtime(worker_counts[_i / 2]);
 	for (int i = 0; i < CROWD; i++)
-		t[i] = i % 4 == 3 ? spawn_kernel(wait_for_round, NULL) : spawn(wait_for_round, NULL);
+		t[i] =
+		    i % 4 == 3 ? spawn_kernel(wait_for_round, NULL) : spawn(wait_for_round, NULL);
 	for (uint32_t n = 0; n < CROWD; yield()) {
 		pthread_mutex_lock(&m);
 		n = waiting;
@@ -177,8 +178,8 @@ static void *take_tokens(void *arg)
 	uint32_t rnd = (uint32_t)(uintptr_t)arg;
 	pthread_mutex_lock(&m);
 	while (!closing || tokens) {
-		struct timespec at = ghi_ns_to_ts(ghi_clock_ns(CLOCK_REALTIME) +
-						  random_next(&rnd) % 50 * GHI_US);
+		struct timespec at =
+		    ghi_ns_to_ts(ghi_clock_ns(CLOCK_REALTIME) + random_next(&rnd) % 50 * GHI_US);
 		if (tokens) {
 			tokens--;
 			got++;

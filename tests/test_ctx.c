@@ -264,7 +264,10 @@ static void unwinding_entry(void *walk)
 START_TEST(unwinding_stops_at_the_entry)
 {
 	void (*const walks[])(void) = {walk_libunwind, walk_libgcc};
-	there = ghi_ctx_make(stack + STACK, unwinding_entry, (void *)walks[_i]);
+	void **top = (void **)(stack + STACK - 256);
+	for (int i = 0; i < 32; i++)
+		top[i] = (char *)go + 4; /* what an unwinder would find that does not stop */
+	there = ghi_ctx_make(top, unwinding_entry, (void *)walks[_i]);
 	go();
 	ck_assert_int_eq(end_of_walk, 0);
 	ck_assert_int_ge(nframes, 7);

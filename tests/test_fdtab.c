@@ -64,9 +64,9 @@ static const struct {
 	uint32_t events, rd, wr;
 	bool hup;
 } edges[] = {
-	{EPOLLIN, 1, 0, false},	 {EPOLLOUT, 0, 1, false}, {EPOLLIN | EPOLLOUT, 1, 1, false},
-	{EPOLLRDHUP, 1, 0, true}, {EPOLLPRI, 1, 0, true},  {EPOLLHUP, 1, 1, true},
-	{EPOLLERR, 1, 1, true},
+    {EPOLLIN, 1, 0, false},   {EPOLLOUT, 0, 1, false}, {EPOLLIN | EPOLLOUT, 1, 1, false},
+    {EPOLLRDHUP, 1, 0, true}, {EPOLLPRI, 1, 0, true},  {EPOLLHUP, 1, 1, true},
+    {EPOLLERR, 1, 1, true},
 };
 
 START_TEST(an_event_counts_in_its_direction)
@@ -287,12 +287,15 @@ START_TEST(a_counter_that_moved_means_try_again)
 	start_runtime(1);
 	must_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, sv), 0);
 	uint32_t seq = ghi_fd_get(sv[0])->seq[GHI_RD];
-	ck_assert_int_eq(ghi_wait_fd(ghi_self(), sv[0], GHI_RD, seq - 1, GHI_NEVER, GHI_PARK_READ), 0);
-	ck_assert_int_eq(ghi_wait_fd(ghi_self(), sv[0], GHI_RD, seq, ghi_deadline_in(GHI_MS),
-				     GHI_PARK_READ), -ETIMEDOUT);
+	ck_assert_int_eq(ghi_wait_fd(ghi_self(), sv[0], GHI_RD, seq - 1, GHI_NEVER, GHI_PARK_READ),
+			 0);
+	ck_assert_int_eq(
+	    ghi_wait_fd(ghi_self(), sv[0], GHI_RD, seq, ghi_deadline_in(GHI_MS), GHI_PARK_READ),
+	    -ETIMEDOUT);
 	ck_assert(ghi_list_empty(&ghi_fd_get(sv[0])->waiters));
 	int file = open("/proc/self/exe", O_RDONLY);
-	ck_assert_int_eq(ghi_wait_fd(ghi_self(), file, GHI_RD, 0, GHI_NEVER, GHI_PARK_READ), -EPERM);
+	ck_assert_int_eq(ghi_wait_fd(ghi_self(), file, GHI_RD, 0, GHI_NEVER, GHI_PARK_READ),
+			 -EPERM);
 	ck_assert_uint_eq(ghi_fd_get(file)->kind, GHI_FD_FILE);
 }
 END_TEST

@@ -15,7 +15,7 @@ static const struct row {
 	enum kind kind;
 } rows[] = {
 #define HOOK(family, ret, name, params, args, kind, note) {#name, #family, NULL, kind},
-#define ALIAS(family, name, target, note) {#name, #family, #target, SPELLING},
+#define ALIAS(family, name, target, note)		  {#name, #family, #target, SPELLING},
 #include "hooks/hooks.def"
 #undef HOOK
 #undef ALIAS
@@ -58,7 +58,8 @@ static bool has_line(const char *text, const char *line)
 
 START_TEST(every_row_is_exported)
 {
-	const char *exports = output_of("nm -D --defined-only " LIB_PATH " | sed 's/.* [TWi] //; s/@.*//'");
+	const char *exports =
+	    output_of("nm -D --defined-only " LIB_PATH " | sed 's/.* [TWi] //; s/@.*//'");
 	for (int i = 0; i < ROWS; i++)
 		if (!has_line(exports, rows[i].name))
 			ck_abort_msg("%s is in the table and not exported", rows[i].name);
@@ -67,7 +68,8 @@ END_TEST
 
 START_TEST(nothing_else_is_exported)
 {
-	char *exports = (char *)output_of("nm -D --defined-only " LIB_PATH " | sed 's/.* . //; s/@.*//'");
+	char *exports =
+	    (char *)output_of("nm -D --defined-only " LIB_PATH " | sed 's/.* . //; s/@.*//'");
 	for (char *name = strtok(exports, "\n"); name; name = strtok(NULL, "\n")) {
 		bool known = !strncmp(name, "gh_", 3) || !strncmp(name, "GREENHOOK_", 10);
 		for (int i = 0; i < ROWS && !known; i++)
@@ -116,7 +118,8 @@ END_TEST
 START_TEST(no_import_is_newer_than_glibc_2_31)
 {
 	char found[2000] = "";
-	char *imports = (char *)output_of("nm -D --undefined-only " LIB_PATH " | sed 's/.* [Uw] //'");
+	char *imports =
+	    (char *)output_of("nm -D --undefined-only " LIB_PATH " | sed 's/.* [Uw] //'");
 	for (char *line = strtok(imports, "\n"); line; line = strtok(NULL, "\n")) {
 		char *version = strstr(line, "@GLIBC_");
 		int major = 0, minor = 0;
@@ -124,8 +127,8 @@ START_TEST(no_import_is_newer_than_glibc_2_31)
 			continue;
 		*version = 0;
 		if (major > 2 || minor > 31)
-			ghi_format(found + strlen(found), sizeof(found) - strlen(found), " %s@%d.%d", line,
-				   major, minor);
+			ghi_format(found + strlen(found), sizeof(found) - strlen(found),
+				   " %s@%d.%d", line, major, minor);
 	}
 	ck_assert_msg(!*found, "too new:%s", found);
 }

@@ -273,8 +273,8 @@ static void *wait_with_deadlines(void *arg)
 {
 	uint32_t rnd = (uint32_t)(uintptr_t)arg;
 	for (int i = 0; i < RACES; i++) {
-		struct ghi_lot_wait w = {.key = &key,
-					 .deadline = ghi_deadline_in(random_next(&rnd) % 60 * GHI_US)};
+		struct ghi_lot_wait w = {
+		    .key = &key, .deadline = ghi_deadline_in(random_next(&rnd) % 60 * GHI_US)};
 		int r = ghi_lot_wait(&w);
 		must(r == 0 || r == -ETIMEDOUT);
 		fetch_add_relaxed(r ? &timed_out : &got, 1u);

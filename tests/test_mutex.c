@@ -1,4 +1,5 @@
-/* Suite of src/sync/mutex.c: the kinds, mutual exclusion among gthreads and kernel threads, timeouts. */
+/* Suite of src/sync/mutex.c: the kinds, mutual exclusion among gthreads and kernel threads,
+ * timeouts. */
 #include <time.h>
 
 #include "src/sync/sync.h"
@@ -10,10 +11,10 @@ static const struct kind {
 	int type;
 	int relock, foreign_unlock; /* what they answer */
 } kinds[] = {
-	{PTHREAD_MUTEX_NORMAL, EBUSY, 0}, /* EBUSY: by trylock */
-	{PTHREAD_MUTEX_RECURSIVE, 0, EPERM},
-	{PTHREAD_MUTEX_ERRORCHECK, EDEADLK, EPERM},
-	{PTHREAD_MUTEX_ADAPTIVE_NP, EBUSY, 0},
+    {PTHREAD_MUTEX_NORMAL, EBUSY, 0}, /* EBUSY: by trylock */
+    {PTHREAD_MUTEX_RECURSIVE, 0, EPERM},
+    {PTHREAD_MUTEX_ERRORCHECK, EDEADLK, EPERM},
+    {PTHREAD_MUTEX_ADAPTIVE_NP, EBUSY, 0},
 };
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -52,7 +53,8 @@ START_TEST(each_kind_answers_as_libc_does)
 			must_eq(pthread_mutex_unlock(&m), 0);
 	}
 	/* Another thread, of either sort. */
-	pthread_t t = _i < KINDS ? spawn(try_and_unlock, answers) : spawn_kernel(try_and_unlock, answers);
+	pthread_t t =
+	    _i < KINDS ? spawn(try_and_unlock, answers) : spawn_kernel(try_and_unlock, answers);
 	join(t);
 	ck_assert_int_eq(answers[0], EBUSY);
 	ck_assert_int_eq(answers[1], k->foreign_unlock);
@@ -216,8 +218,8 @@ START_TEST(a_mutex_may_be_unmapped_after_the_last_unlock)
 {
 	start_runtime(worker_counts[_i]);
 	for (int i = 0; i < 500; i++) {
-		struct counted *c = mmap(NULL, 4096, PROT_READ | PROT_WRITE,
-					 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+		struct counted *c =
+		    mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		c->refs = 3;
 		run_gthreads(3, drop, c, 0);
 	}

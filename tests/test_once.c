@@ -1,4 +1,5 @@
-/* Suite of src/sync/once.c: one call, everybody waits for its end, a cancelled call does not count. */
+/* Suite of src/sync/once.c: one call, everybody waits for its end, a cancelled call does not count.
+ */
 #include "src/sync/sync.h"
 #include "src/wait.h"
 #include "tests/helpers.h"

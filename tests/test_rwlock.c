@@ -77,7 +77,8 @@ static void *mix(void *arg)
 		struct timespec soon = ghi_ns_to_ts(ghi_clock_ns(CLOCK_REALTIME) + 30 * GHI_US);
 		uint32_t what = random_next(&rnd) % 8;
 		if (what < 5) {
-			int r = what ? pthread_rwlock_rdlock(&l) : pthread_rwlock_timedrdlock(&l, &soon);
+			int r = what ? pthread_rwlock_rdlock(&l)
+				     : pthread_rwlock_timedrdlock(&l, &soon);
 			if (r) {
 				must_eq(r, ETIMEDOUT);
 				continue;
@@ -89,7 +90,8 @@ static void *mix(void *arg)
 				yield();
 			fetch_add_relaxed(&inside_read, 0u - 1);
 		} else {
-			int r = what > 5 ? pthread_rwlock_wrlock(&l) : pthread_rwlock_timedwrlock(&l, &soon);
+			int r = what > 5 ? pthread_rwlock_wrlock(&l)
+					 : pthread_rwlock_timedwrlock(&l, &soon);
 			if (r) {
 				must_eq(r, ETIMEDOUT);
 				continue;
@@ -114,7 +116,8 @@ START_TEST(readers_and_writers_never_overlap)
 	start_runtime(worker_counts[_i % WORKER_COUNTS]);
 	init(kinds[_i / WORKER_COUNTS]);
 	for (uintptr_t i = 0; i < THREADS; i++)
-		t[i] = i % 5 == 4 ? spawn_kernel(mix, (void *)(i + 1)) : spawn(mix, (void *)(i + 1));
+		t[i] =
+		    i % 5 == 4 ? spawn_kernel(mix, (void *)(i + 1)) : spawn(mix, (void *)(i + 1));
 	for (int i = 0; i < THREADS; i++)
 		join(t[i]);
 	must(left == writes && right == writes);
@@ -132,7 +135,8 @@ static void *read_in_relay(void *arg)
 	while (!load_acquire(&stop)) {
 		must_eq(pthread_rwlock_rdlock(&l), 0);
 		uint32_t mine = fetch_add_acq_rel(&entries, 1u) + 1;
-		for (int i = 0; i < 100 && load_acquire(&entries) == mine && !load_acquire(&stop); i++)
+		for (int i = 0; i < 100 && load_acquire(&entries) == mine && !load_acquire(&stop);
+		     i++)
 			yield();
 		must_eq(pthread_rwlock_unlock(&l), 0);
 	}

@@ -125,8 +125,9 @@ START_TEST(mprotect_guards_stop_before_the_limit_and_say_so)
 	map(GUARD_MPROTECT);
 	for (unsigned long i = 0; i < limit; i++) /* guards alone would need twice the limit */
 		must(ghi_stack_map(2 * GHI_PAGE, GHI_PAGE) != NULL);
-	ck_assert_str_eq(captured(err), "greenhook: stacks are created without guard pages from now "
-					"on: raise vm.max_map_count\n");
+	ck_assert_str_eq(captured(err),
+			 "greenhook: stacks are created without guard pages from now "
+			 "on: raise vm.max_map_count\n");
 	ck_assert_int_lt(count_vmas(), (int)limit);
 }
 END_TEST

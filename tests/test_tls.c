@@ -34,7 +34,8 @@ static void entry(void *arg)
 /* Calls fn on the thread block and the stack of a new gthread. */
 static struct ghi_gthread *visit(void (*fn)(void))
 {
-	static const struct ghi_gthread_attr attr = {.stack_size = 256 << 10, .guard_size = GHI_PAGE};
+	static const struct ghi_gthread_attr attr = {.stack_size = 256 << 10,
+						     .guard_size = GHI_PAGE};
 	const char *why = NULL;
 
 	if (!ghi_libc.tls_size)

@@ -98,8 +98,9 @@ static int opened(struct ghi_gthread *self, int dir, const char *path, int flags
 {
 	if (self)
 		ghi_cancel_point(self);
-	return fresh(self ? (int)ghi_ret(BLOCKING_RESTART(self, ghi_sys(SYS_openat, dir, path, flags, mode)))
-			  : (int)ghi_ret(ghi_sys(SYS_openat, dir, path, flags, mode)));
+	return fresh(
+	    self ? (int)ghi_ret(BLOCKING_RESTART(self, ghi_sys(SYS_openat, dir, path, flags, mode)))
+		 : (int)ghi_ret(ghi_sys(SYS_openat, dir, path, flags, mode)));
 }
 
 EXPORT int open(const char *path, int flags, ...)

@@ -69,7 +69,7 @@ static inline struct ghi_gthread *ghi_hook_self(void)
 			r2_ = BLOCKING(self, call);                                                \
 			if (r2_ == -EINTR)                                                         \
 				ghi_cancel_point(self);                                            \
-		} while (r2_ == -EINTR && !((self)->sig_ran & GHI_SIG_RAN_NORESTART));            \
+		} while (r2_ == -EINTR && !((self)->sig_ran & GHI_SIG_RAN_NORESTART));             \
 		r2_;                                                                               \
 	})
 

@@ -39,10 +39,10 @@ void ghi_io_classify(int fd, struct ghi_fd *e)
 		e->kind = (st.st_mode & S_IFMT) ? GHI_FD_POLLED : GHI_FD_ANON;
 	else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
 		 ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
-		e->kind = type != SOCK_STREAM			      ? GHI_FD_SOCKET
+		e->kind = type != SOCK_STREAM			    ? GHI_FD_SOCKET
 			  : domain == AF_INET || domain == AF_INET6 ? GHI_FD_TCP
-			  : domain == AF_UNIX			      ? GHI_FD_UNIX_STREAM
-								      : GHI_FD_SOCKET;
+			  : domain == AF_UNIX			    ? GHI_FD_UNIX_STREAM
+								    : GHI_FD_SOCKET;
 }
 
 bool ghi_io_ready(int fd, int dir)
@@ -81,7 +81,8 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 				store_relaxed(&e->drained, seq);
 		}
 		if (!deadline)
-			deadline = e->timeout[io->dir] ? ghi_deadline_in(e->timeout[io->dir]) : GHI_NEVER;
+			deadline =
+			    e->timeout[io->dir] ? ghi_deadline_in(e->timeout[io->dir]) : GHI_NEVER;
 		int w = ghi_wait_fd(self, io->fd, io->dir, seq, deadline, io->why); /* (F3), (F4) */
 		if (w == 0)
 			continue;
@@ -100,7 +101,8 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 	}
 	if (r >= 0) {
 		if (io->took_all)
-			/* Empty as of before the try; an event that came since moves seq past it. */
+			/* Empty as of before the try; an event that came since moves seq past it.
+			 */
 			store_relaxed(&e->drained, seq);
 		else
 			ghi_fd_pass_on(e, io->dir); /* there may be more for others who wait */
@@ -133,8 +135,8 @@ long ghi_io_readv(struct ghi_io *io, struct ghi_fd *e, const struct iovec *v, in
 {
 	if (ghi_fd_is_socket(e)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
-		long r = n == 1 ? ghi_sys(SYS_recvfrom, io->fd, v->iov_base, v->iov_len, MSG_DONTWAIT,
-					  NULL, NULL)
+		long r = n == 1 ? ghi_sys(SYS_recvfrom, io->fd, v->iov_base, v->iov_len,
+					  MSG_DONTWAIT, NULL, NULL)
 				: ghi_sys(SYS_recvmsg, io->fd, &m, MSG_DONTWAIT);
 		if (r != -ENOTSOCK)
 			return r;
@@ -147,7 +149,8 @@ long ghi_io_writev(struct ghi_io *io, struct ghi_fd *e, const struct iovec *v, i
 {
 	if (ghi_fd_is_socket(e)) {
 		struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
-		long r = n == 1 ? ghi_sys(SYS_sendto, io->fd, v->iov_base, v->iov_len, MSG_DONTWAIT, NULL, 0)
+		long r = n == 1 ? ghi_sys(SYS_sendto, io->fd, v->iov_base, v->iov_len, MSG_DONTWAIT,
+					  NULL, 0)
 				: ghi_sys(SYS_sendmsg, io->fd, &m, MSG_DONTWAIT);
 		if (r != -ENOTSOCK)
 			return r;

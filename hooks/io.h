@@ -1,8 +1,8 @@
 /* Try, wait, retry: the loop that every descriptor hook shares.
  *
- * Owns: the order of quick try, speculation and parking.  Called by: rw.c, socket.c.  Must not know:
- * which libc call it serves.  A call is described by two functions over its own arguments: one that
- * never blocks and one that may.
+ * Owns: the order of quick try, speculation and parking.  Called by: rw.c, socket.c.  Must not
+ * know: which libc call it serves.  A call is described by two functions over its own arguments:
+ * one that never blocks and one that may.
  */
 #ifndef GHI_HOOK_IO_H
 #define GHI_HOOK_IO_H
@@ -15,8 +15,8 @@ struct ghi_io {
 	int fd;
 	int dir; /* GHI_RD or GHI_WR */
 	enum ghi_reason why;
-	long (*try)(struct ghi_io *io, struct ghi_fd *e);   /* a result or -errno; -EAGAIN: wait */
-	long (*block)(struct ghi_io *io);		    /* the same, on the kernel thread */
+	long (*try)(struct ghi_io *io, struct ghi_fd *e); /* a result or -errno; -EAGAIN: wait */
+	long (*block)(struct ghi_io *io);		  /* the same, on the kernel thread */
 	void *args;
 	bool dontwait; /* the program said so for this call */
 	bool restarts; /* after a handler with SA_RESTART (signal(7)) */

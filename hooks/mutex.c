@@ -85,7 +85,8 @@ EXPORT int pthread_rwlock_timedrdlock(pthread_rwlock_t *l, const struct timespec
 }
 
 /* glibc judges the time before it looks at the lock. */
-EXPORT int pthread_rwlock_clockrdlock(pthread_rwlock_t *l, clockid_t clock, const struct timespec *at)
+EXPORT int pthread_rwlock_clockrdlock(pthread_rwlock_t *l, clockid_t clock,
+				      const struct timespec *at)
 {
 	if (bad_clock(clock) || ghi_ts_invalid(at))
 		return EINVAL;
@@ -108,7 +109,8 @@ EXPORT int pthread_rwlock_timedwrlock(pthread_rwlock_t *l, const struct timespec
 	return pthread_rwlock_clockwrlock(l, CLOCK_REALTIME, at);
 }
 
-EXPORT int pthread_rwlock_clockwrlock(pthread_rwlock_t *l, clockid_t clock, const struct timespec *at)
+EXPORT int pthread_rwlock_clockwrlock(pthread_rwlock_t *l, clockid_t clock,
+				      const struct timespec *at)
 {
 	if (bad_clock(clock) || ghi_ts_invalid(at))
 		return EINVAL;

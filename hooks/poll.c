@@ -232,7 +232,8 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 				continue;
 			memcpy(c.in + (size_t)i * c.bytes, given[i], c.bytes);
 			for (size_t b = 0; b < c.bytes; b++)
-				wanted += (size_t)__builtin_popcount(((unsigned char *)given[i])[b]);
+				wanted +=
+				    (size_t)__builtin_popcount(((unsigned char *)given[i])[b]);
 		}
 	struct ghi_pollset *set = c.in ? set_new(&room, wanted) : NULL;
 	if (!set) {
@@ -243,7 +244,8 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 	for (int fd = 0; fd < n; fd++) {
 		unsigned dirs = 0;
 		for (int i = 0; i < 3; i++)
-			if (given[i] && (c.in[(size_t)i * c.bytes + (size_t)fd / 8] >> (fd % 8) & 1))
+			if (given[i] &&
+			    (c.in[(size_t)i * c.bytes + (size_t)fd / 8] >> (fd % 8) & 1))
 				dirs |= i == 1 ? 1u << GHI_WR : 1u << GHI_RD;
 		if (dirs)
 			set_add(set, fd, dirs);

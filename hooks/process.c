@@ -16,8 +16,8 @@ EXPORT pid_t fork(void)
 	if (!self)
 		return REAL(fork)();
 	ghi_runtime_fork_prepare();
-	/* The child's side begins in an atfork handler that was registered first (preload/init.c), so
-	 * that the program's own child handlers find libc's world. */
+	/* The child's side begins in an atfork handler that was registered first (preload/init.c),
+	 * so that the program's own child handlers find libc's world. */
 	return REAL(fork)();
 }
 
@@ -26,7 +26,8 @@ EXPORT pid_t _Fork(void)
 {
 	struct ghi_gthread *self = ghi_self();
 	ghi_runtime_fork_prepare();
-	pid_t pid = real._Fork ? real._Fork() : (pid_t)ghi_ret(ghi_sys(SYS_clone, SIGCHLD, 0, 0, 0, 0));
+	pid_t pid =
+	    real._Fork ? real._Fork() : (pid_t)ghi_ret(ghi_sys(SYS_clone, SIGCHLD, 0, 0, 0, 0));
 	if (pid == 0 && self)
 		ghi_runtime_fork_child();
 	return pid;
@@ -44,7 +45,8 @@ EXPORT pid_t waitpid(pid_t pid, int *status, int options)
 	ghi_cancel_point(self);
 	if (options & WNOHANG)
 		return REAL(waitpid)(pid, status, options);
-	return (pid_t)ghi_ret(BLOCKING_RESTART(self, ghi_sys(SYS_wait4, pid, status, options, NULL)));
+	return (pid_t)ghi_ret(
+	    BLOCKING_RESTART(self, ghi_sys(SYS_wait4, pid, status, options, NULL)));
 }
 
 EXPORT pid_t wait(int *status)

@@ -38,13 +38,17 @@ static long futex_wait(struct ghi_gthread *self, uint32_t *word, int op, uint32_
 		if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
 			deadline = ghi_deadline_in(ghi_ts_to_ns(t));
 		else
-			deadline = ghi_deadline_at(op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME
-									     : CLOCK_MONOTONIC, t);
+			deadline = ghi_deadline_at(
+			    op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, t);
 	}
 	self->sig_ran = 0;
 	for (;;) {
-		struct ghi_lot_wait w = {.key = word, .validate = unchanged, .arg = &f, .bits = bits,
-					 .deadline = deadline, .why = GHI_PARK_FUTEX,
+		struct ghi_lot_wait w = {.key = word,
+					 .validate = unchanged,
+					 .arg = &f,
+					 .bits = bits,
+					 .deadline = deadline,
+					 .why = GHI_PARK_FUTEX,
 					 .uninterruptible = true}; /* no cancellation point */
 		int r = ghi_lot_wait(&w);
 		if (r == -EINTR || r == -ECANCELED) {
@@ -133,7 +137,8 @@ static long futex(struct ghi_gthread *self, long a, long b, long c, long d, long
 	case FUTEX_WAIT:
 		return futex_wait(self, word, op, (uint32_t)c, (const struct timespec *)d, ~0u);
 	case FUTEX_WAIT_BITSET:
-		return futex_wait(self, word, op, (uint32_t)c, (const struct timespec *)d, (uint32_t)f);
+		return futex_wait(self, word, op, (uint32_t)c, (const struct timespec *)d,
+				  (uint32_t)f);
 	case FUTEX_WAKE:
 		return futex_wake(word, op, (int)c, ~0u);
 	case FUTEX_WAKE_BITSET:

@@ -1,8 +1,8 @@
 /* Fills real.* from libc's own handle, and the few addresses src/ needs; see hook.h.
  *
- * May run before any constructor of ours: another library's constructor may call a hook first.  dlsym
- * may allocate, and the program's allocator may lock: our locks need nothing from real.*, so that
- * re-entry is harmless, and two threads that fill the table write the same values.
+ * May run before any constructor of ours: another library's constructor may call a hook first.
+ * dlsym may allocate, and the program's allocator may lock: our locks need nothing from real.*, so
+ * that re-entry is harmless, and two threads that fill the table write the same values.
  */
 #include <dlfcn.h>
 

@@ -38,16 +38,26 @@ static long block_write(struct ghi_io *io)
 static long read_vec(struct ghi_gthread *self, int fd, const struct iovec *v, int n, size_t want)
 {
 	struct vec a = {(struct iovec *)v, n, want};
-	struct ghi_io io = {.fd = fd, .dir = GHI_RD, .why = GHI_PARK_READ, .try = try_read,
-			    .block = block_read, .args = &a, .restarts = true};
+	struct ghi_io io = {.fd = fd,
+			    .dir = GHI_RD,
+			    .why = GHI_PARK_READ,
+			    .try = try_read,
+			    .block = block_read,
+			    .args = &a,
+			    .restarts = true};
 	return ghi_io_run(self, &io);
 }
 
 static long write_vec(struct ghi_gthread *self, int fd, const struct iovec *v, int n)
 {
 	struct vec a = {(struct iovec *)v, n, 0};
-	struct ghi_io io = {.fd = fd, .dir = GHI_WR, .why = GHI_PARK_WRITE, .try = try_write,
-			    .block = block_write, .args = &a, .restarts = true};
+	struct ghi_io io = {.fd = fd,
+			    .dir = GHI_WR,
+			    .why = GHI_PARK_WRITE,
+			    .try = try_write,
+			    .block = block_write,
+			    .args = &a,
+			    .restarts = true};
 	return ghi_io_write_all(self, &io, v, n);
 }
 

@@ -123,8 +123,11 @@ EXPORT int sigaltstack(const stack_t *s, stack_t *old)
 	char here;
 	bool on = self->altstack_sp && &here > (char *)self->altstack_sp &&
 		  &here <= (char *)self->altstack_sp + self->altstack_size;
-	stack_t was = {.ss_sp = self->altstack_sp, .ss_size = self->altstack_size,
-		       .ss_flags = on ? SS_ONSTACK : self->altstack_sp ? 0 : SS_DISABLE};
+	stack_t was = {.ss_sp = self->altstack_sp,
+		       .ss_size = self->altstack_size,
+		       .ss_flags = on		       ? SS_ONSTACK
+				   : self->altstack_sp ? 0
+						       : SS_DISABLE};
 	if (s) {
 		int flags = s->ss_flags & ~(int)(1u << 31); /* SS_AUTODISARM */
 		if (on)
@@ -297,7 +300,8 @@ EXPORT _Noreturn void _longjmp(jmp_buf env, int val)
 EXPORT _Noreturn void __longjmp_chk(jmp_buf env, int val)
 {
 	note_jump(env);
-	/* The fortified check compares frames and knows one alternate stack, not ours per gthread. */
+	/* The fortified check compares frames and knows one alternate stack, not ours per gthread.
+	 */
 	REAL(longjmp)(env, val);
 	__builtin_unreachable();
 }
@@ -323,8 +327,8 @@ static int send_to(struct ghi_gthread *g, int sig, const siginfo_t *info)
 	if (g == ghi_self() && !(g->sigmask >> (sig - 1) & 1)) {
 		siginfo_t si = *info;
 		long r = info->si_code == SI_TKILL
-				 ? ghi_sys(SYS_tgkill, sys_getpid(), sys_gettid(), sig)
-				 : ghi_sys(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), sig, &si);
+			     ? ghi_sys(SYS_tgkill, sys_getpid(), sys_gettid(), sig)
+			     : ghi_sys(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), sig, &si);
 		return r < 0 ? (int)-r : 0;
 	}
 	struct sigaction a;

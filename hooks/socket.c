@@ -44,8 +44,9 @@ EXPORT int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 	struct ghi_fd *e = dir < 0 ? NULL : ghi_fd_get(fd);
 	if (e) {
 		const struct timeval *t = v;
-		e->timeout[dir] = t->tv_sec < 0 ? 0 : (uint64_t)t->tv_sec * GHI_SEC +
-							      (uint64_t)t->tv_usec * GHI_US;
+		e->timeout[dir] =
+		    t->tv_sec < 0 ? 0
+				  : (uint64_t)t->tv_sec * GHI_SEC + (uint64_t)t->tv_usec * GHI_US;
 	}
 	return r;
 }
@@ -121,10 +122,11 @@ static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 	struct accept_args *a = io->args;
 	struct ghi_gthread *self = ghi_self();
 
-	if (io->dontwait || (a->flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))) /* EINVAL before waiting */
+	if (io->dontwait ||
+	    (a->flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))) /* EINVAL before waiting */
 		return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
-	/* accept has no per-call flag: between poll and accept only one gthread per listener, so that
-	 * threads of this process do not race each other into a blocked worker. */
+	/* accept has no per-call flag: between poll and accept only one gthread per listener, so
+	 * that threads of this process do not race each other into a blocked worker. */
 	for (int i = 0; __atomic_exchange_n(&e->accepting, true, __ATOMIC_ACQUIRE); i++) {
 		if (i < 20)
 			ghi_yield();
@@ -150,8 +152,13 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 {
 	struct accept_args args = {a, n, flags};
 	struct ghi_fd *e = ghi_fd_get(fd);
-	struct ghi_io io = {.fd = fd, .dir = GHI_RD, .why = GHI_PARK_ACCEPT, .try = try_accept,
-			    .block = block_accept, .args = &args, .restarts = true,
+	struct ghi_io io = {.fd = fd,
+			    .dir = GHI_RD,
+			    .why = GHI_PARK_ACCEPT,
+			    .try = try_accept,
+			    .block = block_accept,
+			    .args = &args,
+			    .restarts = true,
 			    .dontwait = !e || ghi_io_nonblock(fd, e)};
 	if (e)
 		ghi_io_classify(fd, e);
@@ -222,14 +229,19 @@ static long block_recvmsg(struct ghi_io *io)
 
 static long recv_any(struct ghi_gthread *self, int fd, struct msg_args *a)
 {
-	struct ghi_io io = {.fd = fd, .dir = GHI_RD, .why = GHI_PARK_READ, .args = a,
+	struct ghi_io io = {.fd = fd,
+			    .dir = GHI_RD,
+			    .why = GHI_PARK_READ,
+			    .args = a,
 			    .try = a->m ? try_recvmsg : try_recv,
 			    .block = a->m ? block_recvmsg : block_recv,
-			    .dontwait = a->flags & (MSG_DONTWAIT | MSG_ERRQUEUE), .restarts = true};
+			    .dontwait = a->flags & (MSG_DONTWAIT | MSG_ERRQUEUE),
+			    .restarts = true};
 	return ghi_io_run(self, &io);
 }
 
-EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from, socklen_t *fn)
+EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *from,
+			socklen_t *fn)
 {
 	HOOK_ENTER(self, REAL(recvfrom)(fd, buf, n, flags, from, fn));
 	struct msg_args a = {.buf = buf, .n = n, .flags = flags, .a = from, .an = fn};
@@ -354,8 +366,8 @@ static long try_send(struct ghi_io *io, struct ghi_fd *e)
 	if (a->started)
 		m.msg_control = NULL, m.msg_controllen = 0;
 	if (a->n == 1 && !m.msg_control)
-		r = ghi_sys(SYS_sendto, io->fd, a->v->iov_base, a->v->iov_len, a->flags | MSG_DONTWAIT,
-			    m.msg_name, m.msg_namelen);
+		r = ghi_sys(SYS_sendto, io->fd, a->v->iov_base, a->v->iov_len,
+			    a->flags | MSG_DONTWAIT, m.msg_name, m.msg_namelen);
 	else
 		r = ghi_sys(SYS_sendmsg, io->fd, &m, a->flags | MSG_DONTWAIT);
 	a->started |= r >= 0;
@@ -374,8 +386,13 @@ static long block_send(struct ghi_io *io)
 static long send_any(struct ghi_gthread *self, int fd, const struct msghdr *m, int flags)
 {
 	struct send_args a = {.v = m->msg_iov, .n = (int)m->msg_iovlen, .flags = flags, .m = m};
-	struct ghi_io io = {.fd = fd, .dir = GHI_WR, .why = GHI_PARK_WRITE, .try = try_send,
-			    .block = block_send, .args = &a, .dontwait = flags & MSG_DONTWAIT,
+	struct ghi_io io = {.fd = fd,
+			    .dir = GHI_WR,
+			    .why = GHI_PARK_WRITE,
+			    .try = try_send,
+			    .block = block_send,
+			    .args = &a,
+			    .dontwait = flags & MSG_DONTWAIT,
 			    .restarts = true};
 	struct ghi_fd *e = ghi_fd_get(fd);
 	if (!m->msg_iovlen || m->msg_iovlen > IOV_MAX || !e || e->kind == GHI_FD_SOCKET)
@@ -383,11 +400,13 @@ static long send_any(struct ghi_gthread *self, int fd, const struct msghdr *m, i
 	return ghi_io_write_all(self, &io, m->msg_iov, (int)m->msg_iovlen);
 }
 
-EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to, socklen_t tn)
+EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to,
+		      socklen_t tn)
 {
 	HOOK_ENTER(self, REAL(sendto)(fd, buf, n, flags, to, tn));
 	struct iovec v = {(void *)buf, n};
-	struct msghdr m = {.msg_name = (void *)to, .msg_namelen = tn, .msg_iov = &v, .msg_iovlen = 1};
+	struct msghdr m = {
+	    .msg_name = (void *)to, .msg_namelen = tn, .msg_iov = &v, .msg_iovlen = 1};
 	return ghi_ret(send_any(self, fd, &m, flags));
 }
 
@@ -402,7 +421,8 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 {
 	HOOK_ENTER(self, REAL(sendmsg)(fd, m, flags));
 	if (m->msg_control) /* descriptors may travel: others will share these files */
-		for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c; c = CMSG_NXTHDR((struct msghdr *)m, c))
+		for (struct cmsghdr *c = CMSG_FIRSTHDR(m); c;
+		     c = CMSG_NXTHDR((struct msghdr *)m, c))
 			if (c->cmsg_level == SOL_SOCKET && c->cmsg_type == SCM_RIGHTS)
 				ghi_fd_mark_all_shared();
 	return ghi_ret(send_any(self, fd, m, flags));

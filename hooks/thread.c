@@ -21,7 +21,7 @@
 extern void __pthread_register_cancel(__pthread_unwind_buf_t *);
 extern void __pthread_unregister_cancel(__pthread_unwind_buf_t *);
 extern int set_cancel_jump(struct __cancel_jmp_buf_tag *, int) __asm__("__sigsetjmp")
-	__attribute__((returns_twice));
+    __attribute__((returns_twice));
 
 /* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
 static struct ghi_gthread *gthread_of(pthread_t t)
@@ -38,7 +38,8 @@ static void commit_exit(struct ghi_gthread *left, struct ghi_worker *w)
 
 	store_release(&left->life, (uint32_t)GHI_LIFE_DEAD);
 	if (cas_acq_rel(&left->join, &seen, (uint32_t)GHI_ENDED))
-		ghi_lot_wake(&left->join, INT_MAX, 0, NULL, NULL); /* an address only: it may be gone */
+		ghi_lot_wake(&left->join, INT_MAX, 0, NULL,
+			     NULL); /* an address only: it may be gone */
 	else
 		ghi_gthread_recycle(left); /* detached */
 }
@@ -173,8 +174,8 @@ static int main_frame(int argc, char **argv, char **envp)
 	__builtin_unreachable();
 }
 
-EXPORT int __libc_start_main(ghi_main_fn f, int c, char **v, ghi_void_fn i, ghi_void_fn fi, ghi_void_fn rf,
-			     void *se)
+EXPORT int __libc_start_main(ghi_main_fn f, int c, char **v, ghi_void_fn i, ghi_void_fn fi,
+			     ghi_void_fn rf, void *se)
 {
 	program.fn = f;
 	return REAL(__libc_start_main)(ghi_config.enabled ? main_frame : f, c, v, i, fi, rf, se);
@@ -193,7 +194,8 @@ static void drop_joiner(void *arg)
 }
 
 /* wait: false for tryjoin. */
-static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock, const struct timespec *at)
+static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
+		const struct timespec *at)
 {
 	struct ghi_gthread *self = ghi_hook_self();
 	uintptr_t none = 0, me = self ? (uintptr_t)self : (uintptr_t)ghi_tp_get();
@@ -206,8 +208,8 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock, c
 		return load_relaxed(&g->life) == GHI_LIFE_ALIVE ? EINVAL : ESRCH;
 	if (!wait && state != GHI_ENDED)
 		return EBUSY;
-	if (wait && (g == self || (self && load_relaxed(&self->joiner) == (uintptr_t)g &&
-				   state != GHI_ENDED)))
+	if (wait && (g == self ||
+		     (self && load_relaxed(&self->joiner) == (uintptr_t)g && state != GHI_ENDED)))
 		return EDEADLK;
 	if (self && wait)
 		ghi_cancel_point(self);
@@ -220,8 +222,11 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock, c
 			r = ETIMEDOUT;
 			break;
 		}
-		struct ghi_lot_wait w = {.key = &g->join, .validate = not_ended, .arg = &g->join,
-					 .deadline = deadline, .why = GHI_PARK_JOIN};
+		struct ghi_lot_wait w = {.key = &g->join,
+					 .validate = not_ended,
+					 .arg = &g->join,
+					 .deadline = deadline,
+					 .why = GHI_PARK_JOIN};
 		if (ghi_lot_wait(&w) == -ECANCELED)
 			ghi_cancel_point(self);
 	}
@@ -306,7 +311,7 @@ EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
 		return r;
 	uint32_t join = load_relaxed(&g->join);
 	pthread_attr_setdetachstate(a, join == GHI_DETACHED ? PTHREAD_CREATE_DETACHED
-							   : PTHREAD_CREATE_JOINABLE);
+							    : PTHREAD_CREATE_JOINABLE);
 	pthread_attr_setguardsize(a, g->guard);
 	/* As in NPTL the TLS and the thread block count as part of the stack. */
 	char *top = g->flags & GHI_G_USTACK ? g->stack_hi : g->map + g->map_size;
@@ -387,7 +392,8 @@ static long get_affinity(struct ghi_gthread *g, size_t n, void *cpus)
 	struct ghi_affinity *a = load_acquire(&g->affinity);
 	memset(cpus, 0, n);
 	if (!a)
-		return ghi_sys(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n, cpus);
+		return ghi_sys(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n,
+			       cpus);
 	memcpy(cpus, a->cpus, n < a->bytes ? n : a->bytes);
 	return (long)(n < a->bytes ? n : a->bytes);
 }

@@ -13,8 +13,8 @@ static int sleep_until(struct ghi_gthread *self, clockid_t clock, uint64_t at, u
 		uint64_t now = ghi_clock_ns(clock);
 		if (now >= at)
 			return 0;
-		int w = ghi_wait_until(self, at == GHI_NEVER ? GHI_NEVER : ghi_deadline_in(at - now),
-				       GHI_PARK_SLEEP);
+		int w = ghi_wait_until(
+		    self, at == GHI_NEVER ? GHI_NEVER : ghi_deadline_in(at - now), GHI_PARK_SLEEP);
 		if (w == -ECANCELED)
 			ghi_cancel_point(self);
 		if (self->sig_ran) {
@@ -31,7 +31,8 @@ static uint64_t after(clockid_t clock, uint64_t ns)
 	return ns > GHI_NEVER - now ? GHI_NEVER : now + ns;
 }
 
-EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t, struct timespec *rem)
+EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
+			   struct timespec *rem)
 {
 	HOOK_ENTER(self, REAL(clock_nanosleep)(clock, flags, t, rem));
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME &&
@@ -65,7 +66,8 @@ EXPORT unsigned sleep(unsigned s)
 	uint64_t left = 0;
 	int saved = errno;
 	ghi_cancel_point(self);
-	if (sleep_until(self, CLOCK_MONOTONIC, after(CLOCK_MONOTONIC, s * GHI_SEC), &left) == EINTR) {
+	if (sleep_until(self, CLOCK_MONOTONIC, after(CLOCK_MONOTONIC, s * GHI_SEC), &left) ==
+	    EINTR) {
 		/* Whole seconds that remain, rounded as libc does (down). */
 		return (unsigned)(left / GHI_SEC);
 	}
@@ -80,5 +82,6 @@ EXPORT int usleep(useconds_t us)
 	ghi_cancel_point(self);
 	if (us == 0)
 		ghi_yield();
-	return (int)ghi_ret(-sleep_until(self, CLOCK_MONOTONIC, after(CLOCK_MONOTONIC, us * GHI_US), &left));
+	return (int)ghi_ret(
+	    -sleep_until(self, CLOCK_MONOTONIC, after(CLOCK_MONOTONIC, us * GHI_US), &left));
 }

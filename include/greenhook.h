@@ -1,8 +1,8 @@
 /* greenhook: green threads for unmodified pthread programs.
  *
  * A program needs this header for nothing: `greenhook run ./program`, or LD_PRELOAD, is all.  This
- * release offers no functions to call.  The native API (light threads, channels, inspection) comes in
- * a later one; its names will begin with gh_ and GH_.
+ * release offers no functions to call.  The native API (light threads, channels, inspection) comes
+ * in a later one; its names will begin with gh_ and GH_.
  *
  * C99 and C++.
  */
@@ -13,7 +13,8 @@
 extern "C" {
 #endif
 
-/* The version of this header.  Before 1.0 a change of MINOR may break what was compiled against it. */
+/* The version of this header.  Before 1.0 a change of MINOR may break what was compiled against it.
+ */
 #define GREENHOOK_VERSION_MAJOR 0
 #define GREENHOOK_VERSION_MINOR 1
 #define GREENHOOK_VERSION_PATCH 0

@@ -9,14 +9,18 @@
 
 #include "src/gthread.h"
 
-enum { GHI_CANCEL_REQUESTED = 1, GHI_CANCEL_DISABLED = 2, GHI_CANCEL_ASYNC = 4, GHI_CANCEL_EXITING = 8 };
+enum {
+	GHI_CANCEL_REQUESTED = 1,
+	GHI_CANCEL_DISABLED = 2,
+	GHI_CANCEL_ASYNC = 4,
+	GHI_CANCEL_EXITING = 8
+};
 
 /* Due now: requested, enabled, not exiting already. */
 static inline bool ghi_cancel_requested(const struct ghi_gthread *g)
 {
-	return (load_relaxed(&g->cancel) &
-		(GHI_CANCEL_REQUESTED | GHI_CANCEL_DISABLED | GHI_CANCEL_EXITING)) ==
-	       GHI_CANCEL_REQUESTED;
+	return (load_relaxed(&g->cancel) & (GHI_CANCEL_REQUESTED | GHI_CANCEL_DISABLED |
+					    GHI_CANCEL_EXITING)) == GHI_CANCEL_REQUESTED;
 }
 
 void ghi_cancel_request(struct ghi_gthread *target);

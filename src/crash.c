@@ -41,8 +41,8 @@ void ghi_crash_prepare(void)
 	unw.init = (int (*)(unw_cursor_t *, unw_context_t *, int))dlsym(h, UNW_SYM(init_local2));
 	unw.step = (int (*)(unw_cursor_t *))dlsym(h, UNW_SYM(step));
 	unw.get_reg = (int (*)(unw_cursor_t *, int, unw_word_t *))dlsym(h, UNW_SYM(get_reg));
-	unw.get_name = (int (*)(unw_cursor_t *, char *, size_t, unw_word_t *))dlsym(
-		h, UNW_SYM(get_proc_name));
+	unw.get_name =
+	    (int (*)(unw_cursor_t *, char *, size_t, unw_word_t *))dlsym(h, UNW_SYM(get_proc_name));
 #endif
 	if (!unw.init || !unw.get_reg || !unw.get_name)
 		unw.step = NULL;
@@ -139,7 +139,8 @@ static void describe(struct ghi_gthread *g, int sig, siginfo_t *info, ucontext_t
 		bool out = sp < g->stack_lo + 256 && sp >= guard_lo - 65536;
 		if (in_guard || out) {
 			size_t size = (size_t)(g->stack_hi - g->stack_lo) >> 10;
-			ghi_print("greenhook: stack overflow: %lu KiB used of %lu KiB\n", size, size);
+			ghi_print("greenhook: stack overflow: %lu KiB used of %lu KiB\n", size,
+				  size);
 		}
 	}
 #endif

@@ -93,8 +93,8 @@ void ghi_fd_fire(int fd, uint32_t generation, uint32_t events, struct ghi_gthrea
 		if (dirs & 1u << GHI_WR)
 			store_release(&e->seq[GHI_WR], e->seq[GHI_WR] + 1);
 		/* An end that everybody will see wakes everybody. */
-		wake_waiters(e, dirs, GHI_WOKEN_FD,
-			     events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP), ret_ready);
+		wake_waiters(e, dirs, GHI_WOKEN_FD, events & (EPOLLERR | EPOLLHUP | EPOLLRDHUP),
+			     ret_ready);
 	}
 	ghi_unlock(&e->lock);
 }
@@ -130,7 +130,8 @@ static void reset(struct ghi_fd *e, struct ghi_gthread **ret_ready)
 static bool untouched(const struct ghi_fd *e)
 {
 	return !e->armed && e->kind == GHI_FD_UNKNOWN && !e->flags_epoch && !e->timeout[0] &&
-	       !e->timeout[1] && !e->shared && !e->accepting && !e->no_nowait && ghi_list_empty(&e->waiters);
+	       !e->timeout[1] && !e->shared && !e->accepting && !e->no_nowait &&
+	       ghi_list_empty(&e->waiters);
 }
 
 void ghi_fd_forget(int fd)

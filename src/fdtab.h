@@ -1,7 +1,8 @@
 /* What we know about each descriptor number, and who waits on it.
  *
- * Owns: a growable two-level table of entries, their waiters, generations.  Called by: wait.c (wait),
- * poller.c (fire), hooks (note what the program does to a number).  Must not know: libc, hooks.
+ * Owns: a growable two-level table of entries, their waiters, generations.  Called by: wait.c
+ * (wait), poller.c (fire), hooks (note what the program does to a number).  Must not know: libc,
+ * hooks.
  *
  * Readiness is a counter per direction, not a flag: an event adds one and wakes waiters.  A caller
  * reads the counter, tries its system call, and may park only if the counter has not moved since:
@@ -25,31 +26,31 @@ enum { GHI_RD = 0, GHI_WR = 1 };
 enum ghi_fd_kind {
 	GHI_FD_UNKNOWN,
 	GHI_FD_SOCKET,
-	GHI_FD_TCP,	      /* a short read means empty (an urgent mark shows as EPOLLPRI) */
-	GHI_FD_UNIX_STREAM,   /* a short read may also end at a message's credentials */
-	GHI_FD_POLLED,	      /* pipe, tty ... */
-	GHI_FD_ANON,	      /* eventfd, timerfd, signalfd, inotify: whole records only */
-	GHI_FD_FILE,	      /* epoll refuses it: always ready, may block in the kernel */
+	GHI_FD_TCP,	    /* a short read means empty (an urgent mark shows as EPOLLPRI) */
+	GHI_FD_UNIX_STREAM, /* a short read may also end at a message's credentials */
+	GHI_FD_POLLED,	    /* pipe, tty ... */
+	GHI_FD_ANON,	    /* eventfd, timerfd, signalfd, inotify: whole records only */
+	GHI_FD_FILE,	    /* epoll refuses it: always ready, may block in the kernel */
 };
 
 struct ghi_fd_waiter {
 	struct ghi_list link; /* next NULL: not in a list */
 	struct ghi_gthread *g;
-	uint8_t dirs;	/* bits 1 << GHI_RD, 1 << GHI_WR */
-	bool all;	/* poll-like: woken with the others, consumes nothing */
+	uint8_t dirs; /* bits 1 << GHI_RD, 1 << GHI_WR */
+	bool all;     /* poll-like: woken with the others, consumes nothing */
 };
 
 struct ghi_fd {
 	ghi_lock_t lock;
 	uint32_t generation; /* changes whenever the number may mean another file */
 	uint32_t seq[2];
-	uint32_t drained;    /* reads; valid when armed and equal to seq[GHI_RD] */
-	uint8_t kind;	     /* enum ghi_fd_kind; a guess that corrects itself */
+	uint32_t drained; /* reads; valid when armed and equal to seq[GHI_RD] */
+	uint8_t kind;	  /* enum ghi_fd_kind; a guess that corrects itself */
 	bool armed;
-	bool hup;	     /* RDHUP, HUP, ERR or PRI was seen: that edge will not come again */
-	bool shared;	     /* another descriptor of the same file may exist */
-	bool accepting;	     /* one gthread is between poll and accept */
-	bool no_nowait;	     /* RWF_NOWAIT is not understood here */
+	bool hup;	      /* RDHUP, HUP, ERR or PRI was seen: that edge will not come again */
+	bool shared;	      /* another descriptor of the same file may exist */
+	bool accepting;	      /* one gthread is between poll and accept */
+	bool no_nowait;	      /* RWF_NOWAIT is not understood here */
 	uint32_t flags_epoch; /* `nonblock` is valid when it equals ghi_fd_flags_epoch */
 	bool nonblock;
 	struct ghi_list waiters;

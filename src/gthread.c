@@ -10,14 +10,12 @@
 __thread struct ghi_tls ghi_tls;
 
 const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
-	[GHI_PARK_NONE] = "running",	 [GHI_PARK_MUTEX] = "mutex",
-	[GHI_PARK_COND] = "condition",	 [GHI_PARK_RWLOCK] = "rwlock",
-	[GHI_PARK_SEM] = "semaphore",	 [GHI_PARK_BARRIER] = "barrier",
-	[GHI_PARK_ONCE] = "once",	 [GHI_PARK_FUTEX] = "futex",
-	[GHI_PARK_JOIN] = "join",	 [GHI_PARK_READ] = "read",
-	[GHI_PARK_WRITE] = "write",	 [GHI_PARK_ACCEPT] = "accept",
-	[GHI_PARK_CONNECT] = "connect",	 [GHI_PARK_POLL] = "poll",
-	[GHI_PARK_SLEEP] = "sleep",	 [GHI_PARK_FOREVER] = "forever",
+    [GHI_PARK_NONE] = "running",    [GHI_PARK_MUTEX] = "mutex",	  [GHI_PARK_COND] = "condition",
+    [GHI_PARK_RWLOCK] = "rwlock",   [GHI_PARK_SEM] = "semaphore", [GHI_PARK_BARRIER] = "barrier",
+    [GHI_PARK_ONCE] = "once",	    [GHI_PARK_FUTEX] = "futex",	  [GHI_PARK_JOIN] = "join",
+    [GHI_PARK_READ] = "read",	    [GHI_PARK_WRITE] = "write",	  [GHI_PARK_ACCEPT] = "accept",
+    [GHI_PARK_CONNECT] = "connect", [GHI_PARK_POLL] = "poll",	  [GHI_PARK_SLEEP] = "sleep",
+    [GHI_PARK_FOREVER] = "forever",
 };
 
 /* Ids above every kernel tid (PID_MAX_LIMIT is 2^22) and below glibc's lock flag bits (2^30). */
@@ -109,7 +107,8 @@ static struct ghi_gthread *map_new(size_t map_size, size_t guard)
 	if (!map)
 		return NULL;
 	size_t align = ghi_libc.tls_align < 64 ? 64 : ghi_libc.tls_align;
-	uintptr_t tcb = (uintptr_t)(map + map_size - tail_bytes() - ghi_libc.tcb_size) & ~(align - 1);
+	uintptr_t tcb =
+	    (uintptr_t)(map + map_size - tail_bytes() - ghi_libc.tcb_size) & ~(align - 1);
 	struct ghi_gthread *g = (void *)round_up(tcb + ghi_libc.tcb_size, 64);
 	g->map = map;
 	g->map_size = map_size;
@@ -131,8 +130,9 @@ static struct ghi_gthread *map_new(size_t map_size, size_t guard)
 struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(*start)(void *),
 				    void *arg, void (*entry)(void *))
 {
-	size_t stack = attr->stack_addr ? 0 : attr->stack_size ? attr->stack_size
-							      : ghi_gthread_default_stack();
+	size_t stack = attr->stack_addr	  ? 0
+		       : attr->stack_size ? attr->stack_size
+					  : ghi_gthread_default_stack();
 	size_t guard = attr->stack_addr ? 0 : round_up(attr->guard_size, GHI_PAGE);
 	if (ghi_config.guard == 3)
 		guard = 0;
@@ -210,8 +210,8 @@ void ghi_gthread_recycle(struct ghi_gthread *g)
 	ghi_unlock(&p->lock);
 	/* Keep what one shallow call chain touches; a deep stack in a large pool goes back. */
 	if (many && !(g->flags & GHI_G_USTACK) && g->stack_hi - g->stack_lo > 65536)
-		ghi_stack_trim(g->stack_lo, (char *)(((uintptr_t)g->stack_hi & ~(GHI_PAGE - 1)) -
-						     4 * GHI_PAGE));
+		ghi_stack_trim(g->stack_lo,
+			       (char *)(((uintptr_t)g->stack_hi & ~(GHI_PAGE - 1)) - 4 * GHI_PAGE));
 	ghi_lock(&p->lock);
 	g->next = p->free;
 	p->free = g;

@@ -5,8 +5,8 @@
  *
  * Memory of a gthread, one mapping (DESIGN: TCB, TLS and first frames share pages):
  *
- *   low  [guard][stack ......... grows down][static TLS][struct pthread][struct ghi_gthread][res] high
- *                                           ^ tls base  ^ tcb = FS base = pthread_t
+ *   low  [guard][stack ......... grows down][static TLS][struct pthread][struct ghi_gthread][res]
+ * high ^ tls base  ^ tcb = FS base = pthread_t
  *
  * The mapping is never unmapped while the process lives: glibc keeps a list of TCBs that we enlist
  * it in once, and late wakers may look at its wake word.  It is recycled through the pool.
@@ -63,9 +63,9 @@ enum ghi_life { GHI_LIFE_FREE, GHI_LIFE_ALIVE, GHI_LIFE_EXITING, GHI_LIFE_DEAD }
 /* The join word: who will free a gthread that ended. */
 enum { GHI_JOINABLE, GHI_DETACHED, GHI_ENDED, GHI_JOINED };
 
-#define GHI_G_MAIN    1u /* the initial thread: original stack and TCB, never recycled */
-#define GHI_G_NATIVE  2u /* a worker's own context, where it searches and sleeps */
-#define GHI_G_USTACK  4u /* the program gave the stack */
+#define GHI_G_MAIN   1u /* the initial thread: original stack and TCB, never recycled */
+#define GHI_G_NATIVE 2u /* a worker's own context, where it searches and sleeps */
+#define GHI_G_USTACK 4u /* the program gave the stack */
 
 struct ghi_gthread {
 	/* Touched by every switch; by the worker that runs it, or the owner of its stack. */
@@ -80,9 +80,10 @@ struct ghi_gthread {
 	int32_t tid;		   /* what gettid() answers; unique, above pid_max */
 
 	/* Signals and cancellation aimed at it; see signal.c, cancel.c. */
-	uint32_t sig_pending; /* 1: something to do at the next runtime exit; paired by membarrier */
-	uint32_t cancel;      /* GHI_CANCEL_* bits */
-	uint32_t sig_ran;     /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
+	uint32_t
+	    sig_pending;  /* 1: something to do at the next runtime exit; paired by membarrier */
+	uint32_t cancel;  /* GHI_CANCEL_* bits */
+	uint32_t sig_ran; /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
 	uint64_t sig_std; /* standard signals that are in sigq */
 	struct ghi_siginfo_node *sigq; /* Treiber stack of queued signals */
 
@@ -93,7 +94,7 @@ struct ghi_gthread {
 	uint64_t parked_at;
 
 	/* Life cycle. */
-	uint32_t join;	/* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */
+	uint32_t join;	  /* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */
 	uintptr_t joiner; /* who waits in pthread_join: at most one, as in NPTL */
 	void *(*start)(void *);
 	void *arg;
@@ -101,19 +102,19 @@ struct ghi_gthread {
 	uint64_t id;
 
 	/* Memory. */
-	char *map;	     /* lowest byte of the mapping, guard included */
-	size_t map_size;     /* constant for the life of the mapping */
-	size_t guard;	     /* bytes */
-	char *stack_lo;	     /* lowest usable byte of the stack in use */
-	char *stack_hi;	     /* one past the highest */
+	char *map;		      /* lowest byte of the mapping, guard included */
+	size_t map_size;	      /* constant for the life of the mapping */
+	size_t guard;		      /* bytes */
+	char *stack_lo;		      /* lowest usable byte of the stack in use */
+	char *stack_hi;		      /* one past the highest */
 	struct ghi_gthread *all_next; /* every mapping ever made */
-	void *altstack_sp;   /* sigaltstack as the program sees it */
+	void *altstack_sp;	      /* sigaltstack as the program sees it */
 	size_t altstack_size;
 	int altstack_flags;
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
-	void *res; /* its struct __res_state, behind libc's __resp */
+	void *res;		       /* its struct __res_state, behind libc's __resp */
 };
 
 /* What code on a gthread finds through its own TLS.  Initial-exec: one instruction, no call. */
@@ -138,7 +139,8 @@ static inline struct ghi_gthread *ghi_self(void)
 	return g;
 }
 
-/* Inside these brackets no handler of the program runs on this thread; handlers wait for the end. */
+/* Inside these brackets no handler of the program runs on this thread; handlers wait for the end.
+ */
 static inline void ghi_nosig_enter(void)
 {
 	ghi_tls.nosig++;
@@ -177,7 +179,8 @@ struct ghi_gthread_attr {
 	bool detached;
 };
 
-/* A gthread ready to be given to ghi_ready(); NULL: out of memory.  May call malloc; parks never. */
+/* A gthread ready to be given to ghi_ready(); NULL: out of memory.  May call malloc; parks never.
+ */
 struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(*start)(void *),
 				    void *arg, void (*entry)(void *));
 /* Back to the pool.  Its stack is left and nobody refers to it any more. */

@@ -54,8 +54,8 @@ static uint32_t sleep_kernel_thread(struct waiter *w, uint64_t deadline, bool un
 		if (r == -ETIMEDOUT || (r == -EINTR && !uninterruptible))
 			/* Decide against a waker that is on its way. */
 			return cas_acquire(&w->word, &seen, (uint32_t)GHI_WAKE_IDLE)
-				       ? (r == -EINTR ? GHI_WOKEN_SIGNAL : GHI_WOKEN_TIMEOUT)
-				       : GHI_WOKEN_LOT;
+				   ? (r == -EINTR ? GHI_WOKEN_SIGNAL : GHI_WOKEN_TIMEOUT)
+				   : GHI_WOKEN_LOT;
 	}
 }
 
@@ -76,10 +76,8 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 {
 	struct ghi_gthread *self = ghi_self();
 	struct bucket *b = bucket_of(req->key);
-	struct waiter w = {.key = req->key,
-			   .g = self,
-			   .bits = req->bits ? req->bits : ~0u,
-			   .token = req->token};
+	struct waiter w = {
+	    .key = req->key, .g = self, .bits = req->bits ? req->bits : ~0u, .token = req->token};
 	struct ghi_timer timer;
 	uint32_t wakeup;
 	int r = 0;
@@ -207,8 +205,8 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
 		ghi_nosig_leave();
 		return -EAGAIN;
 	}
-	for (struct ghi_list *l = a->waiters.next, *next, *end = a->waiters.prev; l && l != &a->waiters;
-	     l = next) {
+	for (struct ghi_list *l = a->waiters.next, *next, *end = a->waiters.prev;
+	     l && l != &a->waiters; l = next) {
 		struct waiter *w = ghi_container(l, struct waiter, link);
 		next = l == end ? &a->waiters : l->next; /* not those moved behind it */
 		if (w->key != from)

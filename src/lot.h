@@ -9,8 +9,9 @@
  *   (L2) joins the queue; unlock                 (K3) unlock; readies them; never touches the
  *   (L3) before_park() (unlock a mutex); parks        address again (it may be freed by now)
  *
- * No wake-up is lost: K2 comes after K1; if L1 is before K2, the waiter is found, else validate sees
- * K1.  A waiter that ended otherwise (time, signal) takes the bucket lock and leaves by itself.
+ * No wake-up is lost: K2 comes after K1; if L1 is before K2, the waiter is found, else validate
+ * sees K1.  A waiter that ended otherwise (time, signal) takes the bucket lock and leaves by
+ * itself.
  */
 #ifndef GHI_LOT_H
 #define GHI_LOT_H
@@ -24,9 +25,9 @@ struct ghi_lot_wait {
 	void *arg;
 	uint64_t deadline; /* GHI_NEVER: none */
 	enum ghi_reason why;
-	uint32_t bits;		/* which wakers it answers to; 0 means all */
-	void *token;		/* for requeue: the mutex a condition's waiter goes on to */
-	bool uninterruptible;	/* not a cancellation point: a request is left for later */
+	uint32_t bits;	      /* which wakers it answers to; 0 means all */
+	void *token;	      /* for requeue: the mutex a condition's waiter goes on to */
+	bool uninterruptible; /* not a cancellation point: a request is left for later */
 };
 /* 0 woken, -EAGAIN validate said no, -ETIMEDOUT, -EINTR, -ECANCELED. */
 int ghi_lot_wait(const struct ghi_lot_wait *w);

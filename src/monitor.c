@@ -11,8 +11,8 @@
 #include "src/signal.h"
 #include "src/timer.h"
 
-#define GHI_SLICE	 (10 * GHI_MS) /* run time after which others get another kernel thread */
-#define LONGEST_PERIOD	 (10 * GHI_MS)
+#define GHI_SLICE	   (10 * GHI_MS) /* run time after which others get another kernel thread */
+#define LONGEST_PERIOD	   (10 * GHI_MS)
 #define QUIET_BEFORE_SLEEP (50 * GHI_MS)
 
 struct ghi_monitor_stats ghi_monitor_stats;
@@ -76,7 +76,8 @@ static bool sleeps(int tid)
 static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 {
 	/* With nothing queued and somebody in the poller, a new holder would go to sleep at once;
-	 * but an idle slot is what wakers look for, so the slot must not stay with the stuck one. */
+	 * but an idle slot is what wakers look for, so the slot must not stay with the stuck one.
+	 */
 	struct ghi_gthread *g = s->running;
 	if (!ghi_slot_take(&s->owner, seen)) /* (M1) */
 		return false;
@@ -196,7 +197,8 @@ static void *monitor_main(void *arg)
 		struct timespec ts = ghi_ns_to_ts(period);
 		bool deep = now - quiet_since > QUIET_BEFORE_SLEEP;
 		if (deep) {
-			/* Dekker with ghi_monitor_wake_if_asleep: it stores its owner, then loads this. */
+			/* Dekker with ghi_monitor_wake_if_asleep: it stores its owner, then loads
+			 * this. */
 			store_relaxed(&mon.sleeping, 1u);
 			fence_seq_cst();
 			bool any = false;

@@ -1,14 +1,15 @@
 /* The monitor: one kernel thread that keeps the promise of progress.
  *
  * Owns: finding workers that are stuck, taking their slots, making spare workers, receiving the
- * process's signals when nobody else may.  Called by: worker.c (poke), signal.c.  Must not know: why
- * a worker is stuck.
+ * process's signals when nobody else may.  Called by: worker.c (poke), signal.c.  Must not know:
+ * why a worker is stuck.
  *
- * Every period it looks at each slot.  A slot whose tick moved is fine.  One whose tick stands still
- * while its worker consumed no CPU time since the last look and sleeps is stuck in the kernel; one
- * that has used GHI_SLICE of CPU time is computing.  Either way the slot is taken (proto/slot_word.h) and given to another
- * worker, when work waits or nobody polls.  The period grows from GREENHOOK_MONITOR_US to 10 ms
- * while nothing is found, and the monitor sleeps without a period when the whole process sleeps.
+ * Every period it looks at each slot.  A slot whose tick moved is fine.  One whose tick stands
+ * still while its worker consumed no CPU time since the last look and sleeps is stuck in the
+ * kernel; one that has used GHI_SLICE of CPU time is computing.  Either way the slot is taken
+ * (proto/slot_word.h) and given to another worker, when work waits or nobody polls.  The period
+ * grows from GREENHOOK_MONITOR_US to 10 ms while nothing is found, and the monitor sleeps without a
+ * period when the whole process sleeps.
  */
 #ifndef GHI_MONITOR_H
 #define GHI_MONITOR_H

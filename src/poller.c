@@ -54,8 +54,8 @@ int ghi_poller_init(const char **ret_what)
 	if ((r = poller.ep = move_up(ghi_sys(SYS_epoll_create1, EPOLL_CLOEXEC))) < 0)
 		return r;
 	*ret_what = "timerfd";
-	if ((r = poller.timer = move_up(ghi_sys(SYS_timerfd_create, CLOCK_MONOTONIC,
-						TFD_CLOEXEC | TFD_NONBLOCK))) < 0)
+	if ((r = poller.timer = move_up(
+		 ghi_sys(SYS_timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))) < 0)
 		return r;
 	*ret_what = "eventfd";
 	if ((r = poller.kick = move_up(ghi_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0)
@@ -154,8 +154,8 @@ int ghi_poller_poll(int timeout_ms)
 			if (timeout_ms == 0)
 				continue;
 			ghi_sys(SYS_read, poller.kick, &count, sizeof(count));
-			/* A full fence: the giver stores `wake` and then finds kicked == 1; if we do
-			 * not see that `wake` after this, he must see this. */
+			/* A full fence: the giver stores `wake` and then finds kicked == 1; if we
+			 * do not see that `wake` after this, he must see this. */
 			xchg_acq_rel(&poller.kicked, 0u);
 		} else {
 			ghi_fd_fire((int)(uint32_t)ev[i].data.u64, (uint32_t)(ev[i].data.u64 >> 32),

@@ -1,12 +1,14 @@
 /* The few libc functions that src/ itself calls although hooks/ replaces them: addresses taken from
- * libc's own handle, so neither our hooks nor a sanitizer's interceptors see the runtime's calls. */
+ * libc's own handle, so neither our hooks nor a sanitizer's interceptors see the runtime's calls.
+ */
 #ifndef GHI_REAL_H
 #define GHI_REAL_H
 
 #include <pthread.h>
 #include <signal.h>
 
-extern int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+extern int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
+				      void *);
 extern void (*ghi_real_pthread_exit)(void *);
 extern int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
 

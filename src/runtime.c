@@ -182,8 +182,10 @@ static int start(void)
 	if (make_slots() < 0)
 		return inert("out of memory");
 	if ((r = ghi_poller_init(&why)) < 0) {
-		ghi_say("cannot make its %s (error %d); raise the limit on open files (ulimit -n) or "
-			"close some", why, -r);
+		ghi_say(
+		    "cannot make its %s (error %d); raise the limit on open files (ulimit -n) or "
+		    "close some",
+		    why, -r);
 		return inert("the poller needs three descriptors");
 	}
 	/* 4. The calling thread becomes gthread 1 on worker 0. */

@@ -1,7 +1,7 @@
 /* Start and stop of the runtime, fork.
  *
- * Owns: the life of the whole.  States: DORMANT until the first pthread_create (hooks go straight to
- * libc), RUNNING, INERT (something essential is missing: said once, libc's threads are used).
+ * Owns: the life of the whole.  States: DORMANT until the first pthread_create (hooks go straight
+ * to libc), RUNNING, INERT (something essential is missing: said once, libc's threads are used).
  * Called by: preload/init.c (load), hooks/thread.c (start), hooks/process.c (fork).
  */
 #ifndef GHI_RUNTIME_H

@@ -154,7 +154,8 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 			return g;
 		}
 		if (ghi_timers_next(from->timers) <= now) {
-			ghi_timers_run(from->timers, now); /* fills our ring, and a thief's must be empty */
+			ghi_timers_run(from->timers,
+				       now); /* fills our ring, and a thief's must be empty */
 			if ((g = ghi_ring_get(&s->ring)))
 				return g;
 		}

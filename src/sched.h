@@ -25,8 +25,8 @@ struct ghi_slot {
 	uintptr_t owner; /* slot_word.h */
 	char pad0[56];
 	/* Holder only. */
-	uint32_t tick;	       /* switches; read by the monitor (plain) */
-	uint32_t next_poll;    /* tick of the next look at timers and events */
+	uint32_t tick;	    /* switches; read by the monitor (plain) */
+	uint32_t next_poll; /* tick of the next look at timers and events */
 	uint64_t switches, parks, steals;
 	struct ghi_gthread *running; /* read by the monitor as a hint */
 	unsigned index;
@@ -46,17 +46,17 @@ struct ghi_slot {
 struct ghi_worker {
 	struct ghi_slot *slot; /* NULL: it must not touch any run queue */
 	struct ghi_gthread *current;
-	struct ghi_gthread *native; /* its own context: search, sleep, slotless commits */
-	ghi_commit_fn commit;	    /* to run on the other side of the switch in progress */
-	struct ghi_gthread *left;   /* argument of commit */
+	struct ghi_gthread *native;    /* its own context: search, sleep, slotless commits */
+	ghi_commit_fn commit;	       /* to run on the other side of the switch in progress */
+	struct ghi_gthread *left;      /* argument of commit */
 	struct ghi_affinity *affinity; /* what the kernel thread is bound to */
-	uint64_t kmask;		    /* signal mask of the kernel thread */
-	bool searching;		    /* it is counted in the idle word */
-	bool in_sched;		    /* its slot is in phase SCHED */
+	uint64_t kmask;		       /* signal mask of the kernel thread */
+	bool searching;		       /* it is counted in the idle word */
+	bool in_sched;		       /* its slot is in phase SCHED */
 	int tid;
-	uint32_t wake;	    /* futex: 1 when somebody woke it */
-	bool polling;	    /* under the idle lock: it sleeps in epoll_wait */
-	bool asleep;	    /* under the idle lock: it is on the list of sleepers */
+	uint32_t wake; /* futex: 1 when somebody woke it */
+	bool polling;  /* under the idle lock: it sleeps in epoll_wait */
+	bool asleep;   /* under the idle lock: it is on the list of sleepers */
 	struct ghi_worker *sleep_next;
 	struct ghi_worker *all_next; /* never freed */
 	unsigned index;

@@ -10,17 +10,26 @@
 #include "src/tls.h"
 
 /* Exit codes of the child and what they mean. */
-enum { OK, NO_MEMORY, TLS_SHARED, ERRNO_SHARED, SELF_WRONG, KEY_SHARED, STDIO_LOCK, FORK_BROKEN,
-       CPU_WRONG };
+enum {
+	OK,
+	NO_MEMORY,
+	TLS_SHARED,
+	ERRNO_SHARED,
+	SELF_WRONG,
+	KEY_SHARED,
+	STDIO_LOCK,
+	FORK_BROKEN,
+	CPU_WRONG
+};
 static const char *const meanings[] = {
-	[NO_MEMORY] = "the self-test had no memory",
-	[TLS_SHARED] = "self-test: thread-local variables are not isolated",
-	[ERRNO_SHARED] = "self-test: errno is not isolated",
-	[SELF_WRONG] = "self-test: pthread_self is wrong in a new thread block",
-	[KEY_SHARED] = "self-test: pthread_getspecific is not isolated",
-	[STDIO_LOCK] = "self-test: stdio locks do not tell threads apart",
-	[FORK_BROKEN] = "self-test: fork fails on a new thread block",
-	[CPU_WRONG] = "self-test: sched_getcpu is wrong in a new thread block",
+    [NO_MEMORY] = "the self-test had no memory",
+    [TLS_SHARED] = "self-test: thread-local variables are not isolated",
+    [ERRNO_SHARED] = "self-test: errno is not isolated",
+    [SELF_WRONG] = "self-test: pthread_self is wrong in a new thread block",
+    [KEY_SHARED] = "self-test: pthread_getspecific is not isolated",
+    [STDIO_LOCK] = "self-test: stdio locks do not tell threads apart",
+    [FORK_BROKEN] = "self-test: fork fails on a new thread block",
+    [CPU_WRONG] = "self-test: sched_getcpu is wrong in a new thread block",
 };
 
 static __thread int probe __attribute__((tls_model("initial-exec"))) = 7;
@@ -47,7 +56,8 @@ static int on_new_block(void)
 	if (pid == 0)
 		ghi_sys(SYS_exit_group, errno == EXDEV ? 0 : 1);
 	int status = -1;
-	if (pid < 0 || ghi_sys(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL) != pid || status)
+	if (pid < 0 || ghi_sys(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL) != pid ||
+	    status)
 		return FORK_BROKEN;
 	return OK;
 }
@@ -91,7 +101,8 @@ const char *ghi_selftest(void)
 	sys_sigprocmask(SIG_SETMASK, &all, &old);
 	long pid = ghi_sys(SYS_clone, 0, 0, 0, 0, 0);
 	if (pid == 0) {
-		ghi_sys(SYS_prctl, 4 /* PR_SET_DUMPABLE */, 0); /* a crash here leaves no core file */
+		ghi_sys(SYS_prctl, 4 /* PR_SET_DUMPABLE */,
+			0); /* a crash here leaves no core file */
 		sys_sigprocmask(SIG_SETMASK, &(uint64_t){0}, NULL);
 		for (int sig = 1; sig < 32; sig++) {
 			struct {
@@ -104,13 +115,14 @@ const char *ghi_selftest(void)
 	long r = pid < 0 ? pid : ghi_sys(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL);
 	sys_sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
-		return NULL; /* no child can be made here (a sandbox): nothing is known to be wrong */
+		return NULL; /* no child can be made here (a sandbox): nothing is known to be wrong
+			      */
 	if ((status & 0x7f) != 0)
 		return "self-test: a new thread block crashes on this C library";
 	int code = status >> 8 & 0xff;
 	if (code == OK)
 		return NULL;
 	return code < (int)(sizeof(meanings) / sizeof(meanings[0])) && meanings[code]
-		       ? meanings[code]
-		       : "self-test failed";
+		   ? meanings[code]
+		   : "self-test failed";
 }

@@ -49,8 +49,7 @@ static struct {
 
 static bool is_handler(const struct sigaction *a)
 {
-	return (a->sa_flags & SA_SIGINFO) ||
-	       (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+	return (a->sa_flags & SA_SIGINFO) || (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
 }
 
 /* ---- queues: async-signal-safe -------------------------------------------------------------- */
@@ -178,15 +177,15 @@ static void run_in_place(struct ghi_gthread *self, int sig, siginfo_t *info, uco
 		call_handler(&c);
 		return;
 	}
-	self->sig_ran |= (c.act.sa_flags & SA_RESTART) ? GHI_SIG_RAN
-						       : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART;
+	self->sig_ran |=
+	    (c.act.sa_flags & SA_RESTART) ? GHI_SIG_RAN : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART;
 	uint64_t before, during;
 	memcpy(&before, &uc->uc_sigmask, sizeof(before));
 	sys_sigprocmask(SIG_BLOCK, NULL, &during);
 	self->sigmask = self->worker->kmask = during;
 	call_on_its_stack(self, &c, below);
 	memcpy(&before, &uc->uc_sigmask, sizeof(before)); /* the handler may edit it */
-	sys_sigprocmask(SIG_SETMASK, &before, NULL); /* it may have parked and moved */
+	sys_sigprocmask(SIG_SETMASK, &before, NULL);	  /* it may have parked and moved */
 	store_relaxed(&self->sigmask, before);
 	self->worker->kmask = before;
 	/* What was queued meanwhile and is open again. */
@@ -218,8 +217,8 @@ static void run_queued(struct ghi_gthread *self, struct ghi_siginfo_node *n)
 	memcpy(&add, &c.act.sa_mask, sizeof(add));
 	if (!(c.act.sa_flags & SA_NODEFER))
 		add |= BIT(c.sig);
-	self->sig_ran |= (c.act.sa_flags & SA_RESTART) ? GHI_SIG_RAN
-						       : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART;
+	self->sig_ran |=
+	    (c.act.sa_flags & SA_RESTART) ? GHI_SIG_RAN : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART;
 	uint32_t ran = self->sig_ran; /* a nested wait in the handler resets it */
 	ghi_signal_set_mask(self, old | add);
 	call_on_its_stack(self, &c, NULL);
@@ -297,9 +296,10 @@ bool ghi_signal_due(struct ghi_gthread *self)
 static struct ghi_gthread *main_if_open(int sig)
 {
 	struct ghi_gthread *m = ghi_runtime_main();
-	return m && load_relaxed(&m->life) == GHI_LIFE_ALIVE && !(load_relaxed(&m->sigmask) & BIT(sig))
-		       ? m
-		       : NULL;
+	return m && load_relaxed(&m->life) == GHI_LIFE_ALIVE &&
+		       !(load_relaxed(&m->sigmask) & BIT(sig))
+		   ? m
+		   : NULL;
 }
 
 static void on_signal(int sig, siginfo_t *info, void *uc)
@@ -358,10 +358,10 @@ int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info)
 {
 	if ((ghi_signal_fd_mask & BIT(sig)) && (load_relaxed(&target->sigmask) & BIT(sig)))
 		return (info->si_code == SI_QUEUE
-				? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
-				: ghi_sys(SYS_kill, sys_getpid(), sig)) < 0
-			       ? EAGAIN
-			       : 0;
+			    ? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
+			    : ghi_sys(SYS_kill, sys_getpid(), sig)) < 0
+			   ? EAGAIN
+			   : 0;
 	struct ghi_siginfo_node *n = node_new(sig, info);
 	if (!n)
 		return EAGAIN;
@@ -380,7 +380,8 @@ void ghi_signal_dispatch(void)
 		next = n->next;
 		struct ghi_gthread *g = main_if_open(n->sig);
 		for (struct ghi_gthread *c = ghi_gthread_all(); !g && c; c = c->all_next)
-			if (load_acquire(&c->life) == GHI_LIFE_ALIVE && !(c->flags & GHI_G_NATIVE) &&
+			if (load_acquire(&c->life) == GHI_LIFE_ALIVE &&
+			    !(c->flags & GHI_G_NATIVE) &&
 			    !(load_relaxed(&c->sigmask) & BIT(n->sig)))
 				g = c;
 		if (!g)
@@ -406,7 +407,7 @@ static struct {
 static void on_cast(int sig, siginfo_t *info, void *uc)
 {
 	if (info->si_code == SI_QUEUE && info->si_ptr == &cast) {
-		load_acquire(&cast.fn)(cast.arg);
+		load_acquire (&cast.fn)(cast.arg);
 		fetch_add_acq_rel(&cast.left, (uint32_t)-1);
 		sys_futex_wake(&cast.left, 1);
 	}
@@ -416,7 +417,8 @@ static void on_cast(int sig, siginfo_t *info, void *uc)
 static void on_kick(int sig, siginfo_t *info, void *uc)
 {
 	struct ghi_gthread *self = ghi_self();
-	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig || !load_relaxed(&self->sig_pending))
+	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig ||
+	    !load_relaxed(&self->sig_pending))
 		return;
 	uint64_t before, during;
 	memcpy(&before, &((ucontext_t *)uc)->uc_sigmask, sizeof(before));
@@ -432,7 +434,7 @@ void ghi_signal_broadcast(void (*fn)(void *), void *arg)
 		unsigned short len;
 		unsigned char type;
 		char name[];
-	} *d;
+	} * d;
 	char buf[4096] __attribute__((aligned(8)));
 	static int done[4096];
 	int ndone = 0, me = sys_gettid(), pid = sys_getpid();
@@ -447,7 +449,8 @@ void ghi_signal_broadcast(void (*fn)(void *), void *arg)
 	done[ndone++] = me;
 	while (again) { /* until a look at the list finds nobody new: threads may make threads */
 		again = false;
-		long fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/self/task", O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+		long fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/self/task",
+				  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
 		if (fd < 0)
 			break;
 		for (long n; (n = ghi_sys(SYS_getdents64, fd, buf, sizeof(buf))) > 0;)

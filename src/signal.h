@@ -9,10 +9,10 @@
  *
  *   - it interrupted the very gthread that should get it, outside the runtime: the handler runs
  *     there and then, with the kernel's own frame, mask and altstack rules;
- *   - otherwise the signal is queued and the monitor dispatches it: to main when main does not block
- *     it (the kernel's own preference), else to any gthread that does not.  A parked target is woken
- *     and runs the handler on its own stack when its hook leaves the runtime; a running one at the
- *     end of its runtime bracket or by a kick of its kernel thread.
+ *   - otherwise the signal is queued and the monitor dispatches it: to main when main does not
+ * block it (the kernel's own preference), else to any gthread that does not.  A parked target is
+ * woken and runs the handler on its own stack when its hook leaves the runtime; a running one at
+ * the end of its runtime bracket or by a kick of its kernel thread.
  *
  * The monitor itself accepts exactly the signals that at least one gthread does not block, so a
  * signal is never stuck behind busy workers that block it, and one that all block stays pending in
@@ -35,7 +35,13 @@
 
 struct ghi_worker;
 
-enum { GHI_SIG_CAST = 32, GHI_SIG_KICK = 33, GHI_NSIG = 65, GHI_SIG_RAN = 1, GHI_SIG_RAN_NORESTART = 2 };
+enum {
+	GHI_SIG_CAST = 32,
+	GHI_SIG_KICK = 33,
+	GHI_NSIG = 65,
+	GHI_SIG_RAN = 1,
+	GHI_SIG_RAN_NORESTART = 2
+};
 
 /* Takes over the actions that exist.  Once, when the runtime starts; again after a fork. */
 void ghi_signal_start(struct ghi_gthread *main_thread);

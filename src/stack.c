@@ -20,7 +20,8 @@ static uint64_t read_max_map_count(void)
 {
 	char text[32];
 	uint64_t n = 0;
-	long fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC, 0);
+	long fd =
+	    ghi_sys(SYS_openat, AT_FDCWD, "/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC, 0);
 	if (fd < 0)
 		return 65530;
 	long len = ghi_sys(SYS_read, fd, text, sizeof(text));
@@ -35,7 +36,8 @@ static bool guard_by_mprotect(char *map, size_t guard)
 	if (load_relaxed(&vmas_left) == UINT64_MAX)
 		store_relaxed(&vmas_left, read_max_map_count() / 4 * 3);
 	if (load_relaxed(&vmas_left) < 2) {
-		ghi_say("stacks are created without guard pages from now on: raise vm.max_map_count");
+		ghi_say(
+		    "stacks are created without guard pages from now on: raise vm.max_map_count");
 		store_relaxed(&mode, (uint32_t)GUARD_NONE);
 		return true;
 	}

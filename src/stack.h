@@ -4,8 +4,8 @@
  *
  * Guards are installed with MADV_GUARD_INSTALL (Linux 6.13), which costs no VMA; neighbouring
  * mappings merge into one, so a million stacks need a handful of VMAs.  Older kernels get mprotect
- * guards (two VMAs each) until three quarters of vm.max_map_count, then stacks without a guard page, which is
- * said once and names the limit.
+ * guards (two VMAs each) until three quarters of vm.max_map_count, then stacks without a guard
+ * page, which is said once and names the limit.
  */
 #ifndef GHI_STACK_H
 #define GHI_STACK_H

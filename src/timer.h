@@ -4,8 +4,8 @@
  * sched.c (run).  Must not know: what else could wake the gthread.
  *
  * A timer lives on the sleeper's stack and names the gthread.  Firing notifies it under the heap's
- * lock; the sleeper takes that lock in ghi_timer_cancel before its frame goes away, so a timer never
- * outlives its wait.
+ * lock; the sleeper takes that lock in ghi_timer_cancel before its frame goes away, so a timer
+ * never outlives its wait.
  */
 #ifndef GHI_TIMER_H
 #define GHI_TIMER_H
@@ -20,7 +20,8 @@ struct ghi_timer {
 };
 
 struct ghi_timers *ghi_timers_new(void);
-/* After ghi_park_arm.  Never fails: without memory for the heap it panics, nothing smaller helps. */
+/* After ghi_park_arm.  Never fails: without memory for the heap it panics, nothing smaller helps.
+ */
 void ghi_timer_start(struct ghi_timer *t, struct ghi_gthread *self, uint64_t deadline);
 void ghi_timer_cancel(struct ghi_timer *t);
 /* Earliest deadline, GHI_NEVER if none; a plain load, exact for whoever started it before. */

@@ -1,5 +1,6 @@
 /* Building and refreshing thread control blocks; see tls.h.  Every offset that glibc publishes for
- * debuggers is taken from there; the rest is ABI (the tcbhead_t prefix) or asked from the kernel. */
+ * debuggers is taken from there; the rest is ABI (the tcbhead_t prefix) or asked from the kernel.
+ */
 #include <dlfcn.h>
 #include <errno.h>
 #include <link.h>
@@ -16,8 +17,14 @@
 struct ghi_libc ghi_libc = {.list = -1, .robust = -1};
 
 /* tcbhead_t, x86-64: fixed by the ABI since compilers address some of it. */
-enum { HEAD_TCB = 0, HEAD_DTV = 8, HEAD_SELF = 16, HEAD_MULTIPLE = 24, HEAD_COPY = 32,
-       HEAD_COPY_END = 56 /* sysinfo, stack guard, pointer guard */ };
+enum {
+	HEAD_TCB = 0,
+	HEAD_DTV = 8,
+	HEAD_SELF = 16,
+	HEAD_MULTIPLE = 24,
+	HEAD_COPY = 32,
+	HEAD_COPY_END = 56 /* sysinfo, stack guard, pointer guard */
+};
 
 enum { TSD_KEYS = 1024, TSD_LEVEL2 = 32, TSD_ROUNDS = 4 };
 
@@ -45,13 +52,14 @@ static ptrdiff_t field(const char *name)
 int ghi_tls_probe(const char **ret_why)
 {
 	uintptr_t me = ghi_tp_get();
-	void (*info)(size_t *, size_t *) = (void (*)(size_t *, size_t *))dlsym(
-		RTLD_DEFAULT, "_dl_get_tls_static_info");
+	void (*info)(size_t *, size_t *) =
+	    (void (*)(size_t *, size_t *))dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
 	uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
 
 	ghi_libc.allocate_tls = (void *(*)(void *))dlsym(RTLD_DEFAULT, "_dl_allocate_tls");
 	if (!info || !ghi_libc.allocate_tls || !size) {
-		*ret_why = "this C library does not offer its TLS allocator (is it glibc 2.31 or newer?)";
+		*ret_why =
+		    "this C library does not offer its TLS allocator (is it glibc 2.31 or newer?)";
 		return -1;
 	}
 	info(&ghi_libc.tls_size, &ghi_libc.tls_align);
@@ -132,8 +140,8 @@ int ghi_tls_build(uintptr_t tcb, int32_t tid)
 	if (ghi_libc.list < 0)
 		return 0;
 	/* fork() unlinks every node in the child, dlopen() initialises IE-TLS by walking the list:
-	 * each TCB joins it once and stays.  glibc walks forward under a lock that we cannot take, so
-	 * the node is complete before one release store makes it visible. */
+	 * each TCB joins it once and stays.  glibc walks forward under a lock that we cannot take,
+	 * so the node is complete before one release store makes it visible. */
 	struct ghi_list_t *node = (void *)(tcb + (uintptr_t)ghi_libc.list);
 	struct ghi_list_t *head = ghi_libc.stack_user;
 	if (!head) {
@@ -172,10 +180,10 @@ static int note_module(struct dl_phdr_info *i, size_t size, void *arg)
 			continue;
 		if (table->n < sizeof(table->mod) / sizeof(table->mod[0]))
 			table->mod[table->n++] = (struct tls_module){
-				.off = (ptrdiff_t)(data - me),
-				.image = (void *)(i->dlpi_addr + h->p_vaddr),
-				.filesz = h->p_filesz,
-				.memsz = h->p_memsz,
+			    .off = (ptrdiff_t)(data - me),
+			    .image = (void *)(i->dlpi_addr + h->p_vaddr),
+			    .filesz = h->p_filesz,
+			    .memsz = h->p_memsz,
 			};
 	}
 	return 0;
@@ -204,7 +212,8 @@ void ghi_tls_refresh(uintptr_t tcb, int32_t tid)
 	dl_iterate_phdr(note_counters, seen);
 	/* The loader's lock may be a long wait: not under ours. */
 	struct module_table fresh = {.n = 0};
-	bool stale = load_relaxed(&modules.adds) != seen[0] || load_relaxed(&modules.subs) != seen[1];
+	bool stale =
+	    load_relaxed(&modules.adds) != seen[0] || load_relaxed(&modules.subs) != seen[1];
 	if (stale)
 		dl_iterate_phdr(note_module, &fresh);
 	ghi_lock(&modules_lock);
@@ -259,8 +268,10 @@ static void run_tsd_destructors(uintptr_t me)
 			if (!data)
 				continue;
 			d->data = NULL;
-			/* An even sequence number is a deleted key; one that differs, another key. */
-			if (d->seq == ghi_libc.keys[k].seq && (d->seq & 1) && ghi_libc.keys[k].destr) {
+			/* An even sequence number is a deleted key; one that differs, another key.
+			 */
+			if (d->seq == ghi_libc.keys[k].seq && (d->seq & 1) &&
+			    ghi_libc.keys[k].destr) {
 				ghi_libc.keys[k].destr(data);
 				again = 1;
 			}

@@ -13,21 +13,21 @@
 #include <stdint.h>
 
 struct ghi_libc {
-	size_t tls_size;    /* static TLS and struct pthread together, bytes */
+	size_t tls_size; /* static TLS and struct pthread together, bytes */
 	size_t tls_align;
-	size_t tcb_size;    /* struct pthread */
-	ptrdiff_t tid;	    /* offsets in struct pthread */
-	ptrdiff_t list;	    /* -1: this libc has no list we can join */
+	size_t tcb_size; /* struct pthread */
+	ptrdiff_t tid;	 /* offsets in struct pthread */
+	ptrdiff_t list;	 /* -1: this libc has no list we can join */
 	ptrdiff_t cancelhandling;
 	ptrdiff_t specific;
 	ptrdiff_t first_block; /* what specific[0] points to */
-	ptrdiff_t robust;   /* -1: unknown */
-	ptrdiff_t self_off; /* of ghi_tls.self, from the thread pointer */
-	ptrdiff_t resp_off; /* of __resp; 0: none */
-	ptrdiff_t rseq_off; /* 0: no rseq */
+	ptrdiff_t robust;      /* -1: unknown */
+	ptrdiff_t self_off;    /* of ghi_tls.self, from the thread pointer */
+	ptrdiff_t resp_off;    /* of __resp; 0: none */
+	ptrdiff_t rseq_off;    /* 0: no rseq */
 	struct ghi_list_t {
 		struct ghi_list_t *next, *prev;
-	} *stack_user; /* head of glibc's list of user-stack threads, or NULL */
+	} * stack_user; /* head of glibc's list of user-stack threads, or NULL */
 	void *(*allocate_tls)(void *);
 	void (*call_tls_dtors)(void);
 	void (*ctype_init)(void);
@@ -35,7 +35,7 @@ struct ghi_libc {
 	struct { /* struct pthread_key_struct of nptl */
 		uintptr_t seq;
 		void (*destr)(void *);
-	} *keys; /* 1024 of them, or NULL */
+	} * keys; /* 1024 of them, or NULL */
 };
 extern struct ghi_libc ghi_libc;
 
@@ -43,7 +43,8 @@ extern struct ghi_libc ghi_libc;
 int ghi_tls_probe(const char **ret_why);
 /* Builds TLS and TCB in fresh zeroed memory whose struct pthread lies at tcb.  0 or -1. */
 int ghi_tls_build(uintptr_t tcb, int32_t tid);
-/* Makes a used TCB as good as new: every module's TLS except libc's own (it holds malloc's cache). */
+/* Makes a used TCB as good as new: every module's TLS except libc's own (it holds malloc's cache).
+ */
 void ghi_tls_refresh(uintptr_t tcb, int32_t tid);
 /* In a fork's child: nobody else holds the locks any more. */
 void ghi_tls_after_fork(void);

@@ -34,7 +34,8 @@ static int arm(struct ghi_gthread *self, enum ghi_reason why, const void *object
 	int r = 0;
 	if (__builtin_expect(load_relaxed(&self->sig_pending), 0))
 		r = cancellable && ghi_cancel_requested(self) ? -ECANCELED
-						       : ghi_signal_due(self) ? -EINTR : 0;
+		    : ghi_signal_due(self)		      ? -EINTR
+							      : 0;
 	if (__builtin_expect(r, 0)) {
 		/* Nobody but a signaller can have found us yet, and its notify changes nothing. */
 		ghi_wake_take(&self->wake);
@@ -131,14 +132,14 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 			continue;
 		ghi_lock(&e->lock);
 		r = arm_locked(e, p->fd);
-		/* A file that was not ready a moment ago never will be (its exceptions, say); without
-		 * a registration for lack of memory, ask again soon. */
+		/* A file that was not ready a moment ago never will be (its exceptions, say);
+		 * without a registration for lack of memory, ask again soon. */
 		if (r && r != -EPERM && deadline > ghi_deadline_in(10 * GHI_MS)) {
 			deadline = ghi_deadline_in(10 * GHI_MS);
 			cut = true;
 		}
 		if (!r && (((p->dirs & 1) && load_relaxed(&e->seq[GHI_RD]) != p->seq[GHI_RD]) ||
-		    ((p->dirs & 2) && load_relaxed(&e->seq[GHI_WR]) != p->seq[GHI_WR])))
+			   ((p->dirs & 2) && load_relaxed(&e->seq[GHI_WR]) != p->seq[GHI_WR])))
 			again = true; /* the caller's poll(0) will tell what it is */
 		else if (!r)
 			ghi_list_append(&e->waiters, &p->waiter.link);
@@ -164,7 +165,9 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 	}
 	ghi_nosig_leave();
 	/* A closed descriptor is for poll() to report. */
-	return wakeup == GHI_WOKEN_CLOSED || (cut && wakeup == GHI_WOKEN_TIMEOUT) ? 0 : ghi_wait_result(wakeup);
+	return wakeup == GHI_WOKEN_CLOSED || (cut && wakeup == GHI_WOKEN_TIMEOUT)
+		   ? 0
+		   : ghi_wait_result(wakeup);
 }
 
 int ghi_wait_until(struct ghi_gthread *self, uint64_t deadline, enum ghi_reason why)

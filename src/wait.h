@@ -4,9 +4,9 @@
  * Owns: parking on descriptors, on time, on several descriptors at once.  (Waiting on an address is
  * lot.h.)  Called by: hooks.  Must not know: which libc call asked.
  *
- * All of them return 0 to try again, or -ETIMEDOUT, -EINTR (a handler of the program is due; it runs
- * when the hook leaves the runtime), -ECANCELED (the caller must act on it), -EBADF (closed while
- * waiting), or another -errno of the registration.
+ * All of them return 0 to try again, or -ETIMEDOUT, -EINTR (a handler of the program is due; it
+ * runs when the hook leaves the runtime), -ECANCELED (the caller must act on it), -EBADF (closed
+ * while waiting), or another -errno of the registration.
  */
 #ifndef GHI_WAIT_H
 #define GHI_WAIT_H

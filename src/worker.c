@@ -291,7 +291,7 @@ void ghi_worker_loop(struct ghi_worker *w)
 		struct ghi_gthread *g = NULL;
 		for (int i = 0; i < SEARCH_ROUNDS && !(g = ghi_sched_search(w)); i++) {
 			if (!w->searching && !(w->searching = ghi_idle_start_search(
-						       &ghi_idle_word, (ghi_nslots + 1) / 2)))
+						   &ghi_idle_word, (ghi_nslots + 1) / 2)))
 				break;
 			cpu_relax();
 		}
@@ -339,7 +339,7 @@ static void clone_entry(void *arg)
 static struct ghi_worker *worker_new(void)
 {
 	static const struct ghi_gthread_attr attr = {
-		.stack_size = NATIVE_STACK, .guard_size = 4096, .detached = true};
+	    .stack_size = NATIVE_STACK, .guard_size = 4096, .detached = true};
 	long r = ghi_sys(SYS_mmap, NULL, sizeof(struct ghi_worker), 3, 0x22, -1, 0);
 	if (r < 0 && r > -4096)
 		return NULL;

@@ -4,8 +4,8 @@
  * (saved registers).  Must not know: what a gthread is.
  *
  * A suspended context is one stack pointer; the registers lie at it as frame.h says.  Saved: what
- * the ABI calls callee-saved, and the floating-point control words.  Not saved: the signal mask (the
- * scheduler compares it and rarely changes it), the thread pointer (ghi_tp_set, same reason).
+ * the ABI calls callee-saved, and the floating-point control words.  Not saved: the signal mask
+ * (the scheduler compares it and rarely changes it), the thread pointer (ghi_tp_set, same reason).
  */
 #ifndef GHI_ARCH_CTX_H
 #define GHI_ARCH_CTX_H

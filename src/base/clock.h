@@ -10,9 +10,9 @@
 
 #define GHI_NEVER  UINT64_MAX
 #define GHI_PASSED 1ull /* what ghi_deadline_at() answers for a time that has come */
-#define GHI_SEC	  1000000000ull
-#define GHI_MS	  1000000ull
-#define GHI_US	  1000ull
+#define GHI_SEC	   1000000000ull
+#define GHI_MS	   1000000ull
+#define GHI_US	   1000ull
 
 /* libc's (vDSO behind it) once the runtime runs; a raw system call until then. */
 extern int (*ghi_clock_gettime)(clockid_t, struct timespec *);

@@ -60,7 +60,8 @@ size_t ghi_vformat(char *buf, size_t size, const char *fmt, va_list ap)
 		}
 		case 'd': {
 			int64_t v = is_long ? va_arg(ap, int64_t) : va_arg(ap, int);
-			put_number(&o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, width, pad, v < 0);
+			put_number(&o, v < 0 ? 0 - (uint64_t)v : (uint64_t)v, 10, width, pad,
+				   v < 0);
 			break;
 		}
 		case 'u':
@@ -130,7 +131,8 @@ _Noreturn void ghi_panic(const char *file, int line, const char *fmt, ...)
 	ghi_vformat(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	ghi_say("internal error at %s:%d: %s; please report it", file, line, text);
-	/* The default action of SIGABRT, whatever handlers or masks exist: a core file to look at. */
+	/* The default action of SIGABRT, whatever handlers or masks exist: a core file to look at.
+	 */
 	struct {
 		void *handler;
 		unsigned long flags;

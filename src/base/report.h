@@ -14,7 +14,7 @@
 /* Formats %s %d %u %lu %ld %x %lx %p %c %% and a width with 0 or blank; returns the length. */
 size_t ghi_vformat(char *buf, size_t size, const char *fmt, va_list ap);
 size_t ghi_format(char *buf, size_t size, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 /* "greenhook: ...\n" on stderr, in one write. */
 void ghi_say(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
@@ -29,7 +29,7 @@ void ghi_print(const char *fmt, ...) __attribute__((format(printf, 1, 2)));
 
 /* A broken invariant of ours: says where and aborts.  Never for a mistake of the program. */
 _Noreturn void ghi_panic(const char *file, int line, const char *fmt, ...)
-	__attribute__((format(printf, 3, 4)));
+    __attribute__((format(printf, 3, 4)));
 
 #define ghi_assert(cond)                                                                           \
 	do {                                                                                       \

@@ -1,5 +1,5 @@
-/* Pins every libc symbol that moved in glibc 2.34 to the version it had before, so that a library built
- * here loads on glibc 2.31.  Force-included in every object of the library (Makefile). */
+/* Pins every libc symbol that moved in glibc 2.34 to the version it had before, so that a library
+ * built here loads on glibc 2.31.  Force-included in every object of the library (Makefile). */
 #if defined(__x86_64__) && !defined(GHI_NO_SYMVER)
 __asm__(".symver __pthread_register_cancel, __pthread_register_cancel@GLIBC_2.3.3");
 __asm__(".symver __pthread_unregister_cancel, __pthread_unregister_cancel@GLIBC_2.3.3");

@@ -1,8 +1,9 @@
 /* Every kernel call the runtime makes: raw system calls that return a result or -errno.
  *
  * Owns: the spelling of system calls.  Called by: src/ and hooks/.  Must not know: libc.  The
- * runtime never calls a libc name that hooks/ replaces, never touches errno, and scheduler code runs
- * on whatever thread-local storage happens to be current, so libc's wrappers are out of bounds.
+ * runtime never calls a libc name that hooks/ replaces, never touches errno, and scheduler code
+ * runs on whatever thread-local storage happens to be current, so libc's wrappers are out of
+ * bounds.
  */
 #ifndef GHI_BASE_SYS_H
 #define GHI_BASE_SYS_H
@@ -47,11 +48,11 @@ static inline long ghi_sys6(long nr, long a, long b, long c, long d, long e, lon
 }
 
 #define GHI_SYS_PICK(_1, _2, _3, _4, _5, _6, _7, name, ...) name
-#define GHI_SYS1(n)			ghi_sys6(n, 0, 0, 0, 0, 0, 0)
-#define GHI_SYS2(n, a)			ghi_sys6(n, (long)(a), 0, 0, 0, 0, 0)
-#define GHI_SYS3(n, a, b)		ghi_sys6(n, (long)(a), (long)(b), 0, 0, 0, 0)
-#define GHI_SYS4(n, a, b, c)		ghi_sys6(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
-#define GHI_SYS5(n, a, b, c, d)		ghi_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
+#define GHI_SYS1(n)					    ghi_sys6(n, 0, 0, 0, 0, 0, 0)
+#define GHI_SYS2(n, a)					    ghi_sys6(n, (long)(a), 0, 0, 0, 0, 0)
+#define GHI_SYS3(n, a, b)				    ghi_sys6(n, (long)(a), (long)(b), 0, 0, 0, 0)
+#define GHI_SYS4(n, a, b, c)				    ghi_sys6(n, (long)(a), (long)(b), (long)(c), 0, 0, 0)
+#define GHI_SYS5(n, a, b, c, d)				    ghi_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), 0, 0)
 #define GHI_SYS6_(n, a, b, c, d, e)                                                                \
 	ghi_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define GHI_SYS7(n, a, b, c, d, e, f)                                                              \
@@ -68,7 +69,8 @@ static inline long sys_futex_wait(uint32_t *word, uint32_t val, const struct tim
 }
 
 /* deadline: absolute CLOCK_MONOTONIC, NULL: none. */
-static inline long sys_futex_wait_until(uint32_t *word, uint32_t val, const struct timespec *deadline)
+static inline long sys_futex_wait_until(uint32_t *word, uint32_t val,
+					const struct timespec *deadline)
 {
 	return ghi_sys(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, val, deadline, 0,
 		       FUTEX_BITSET_MATCH_ANY);

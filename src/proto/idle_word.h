@@ -1,7 +1,7 @@
 /* Protocol 3 of 4: workers go to sleep, ready() wakes one, on one word for the whole process.
  *
- * Owns: the transitions of the idle word.  Called by: worker.c and ready().  Must not know: lists of
- * slots or workers (they are behind a lock in worker.c).  Explored by tests/model_worker.c.
+ * Owns: the transitions of the idle word.  Called by: worker.c and ready().  Must not know: lists
+ * of slots or workers (they are behind a lock in worker.c).  Explored by tests/model_worker.c.
  *
  * The word counts searching workers (they hold a slot and look for work) and idle slots (nobody
  * holds them).  ready() wakes nobody when no slot is idle, and nobody when a searcher exists: the
@@ -25,7 +25,7 @@
 
 #include "src/base/atomic.h"
 
-#define GHI_IDLE_SEARCH 0x1u	/* one searching worker */
+#define GHI_IDLE_SEARCH 0x1u	 /* one searching worker */
 #define GHI_IDLE_SLOT	0x10000u /* one idle slot */
 
 static inline uint32_t ghi_idle_searching(uint32_t w)

@@ -78,8 +78,10 @@ static inline enum ghi_notify ghi_wake_notify(uint32_t *word, uint32_t reason)
 		uint32_t state = seen & GHI_WAKE_MASK;
 		if (state != GHI_WAKE_ARMED && state != GHI_WAKE_PARKED)
 			return GHI_NOTIFY_LOST;
-		/* Acquire: pairs with commit (P4).  Release: what the waker wrote for the sleeper. */
-		if (cas_acq_rel(word, &seen, (uint32_t)GHI_WAKE_NOTIFIED | reason << GHI_WAKE_SHIFT))
+		/* Acquire: pairs with commit (P4).  Release: what the waker wrote for the sleeper.
+		 */
+		if (cas_acq_rel(word, &seen,
+				(uint32_t)GHI_WAKE_NOTIFIED | reason << GHI_WAKE_SHIFT))
 			return state == GHI_WAKE_PARKED ? GHI_NOTIFY_WON_READY
 							: GHI_NOTIFY_WON_EARLY;
 	}

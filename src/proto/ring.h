@@ -3,8 +3,8 @@
  * Owns: the transitions of ghi_ring.head and .tail.  Called by: runq.c.  Must not know: what a task
  * is.  Compiled twice, see base/atomic.h; explored by tests/model_runq.c.
  *
- * Only the holder of the slot puts (at the tail).  The holder and thieves take (at the head), so the
- * order is first in, first out for everybody.  Both counters only grow; they wrap at 2^32, and
+ * Only the holder of the slot puts (at the tail).  The holder and thieves take (at the head), so
+ * the order is first in, first out for everybody.  Both counters only grow; they wrap at 2^32, and
  * tail - head is the length.
  *
  *   holder puts                                  anybody takes n
@@ -15,8 +15,8 @@
  *
  * Why no task is lost or taken twice: T4 succeeds only when nobody else moved the head since T1.
  * Why T3 never reads an entry that is being overwritten and then keeps it: Q3 overwrites an entry
- * only after Q1 has seen the head past it, and then T4 of that reader fails.  T4 is a release and Q1
- * an acquire, so the copies of T3 come before the overwriting store.
+ * only after Q1 has seen the head past it, and then T4 of that reader fails.  T4 is a release and
+ * Q1 an acquire, so the copies of T3 come before the overwriting store.
  */
 #ifndef GHI_PROTO_RING_H
 #define GHI_PROTO_RING_H

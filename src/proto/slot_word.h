@@ -28,7 +28,7 @@
 
 #include "src/base/atomic.h"
 
-#define GHI_SLOT_FREE ((uintptr_t)0)
+#define GHI_SLOT_FREE  ((uintptr_t)0)
 #define GHI_SLOT_TAKEN ((uintptr_t)4)
 enum { GHI_SLOT_SCHED = 0, GHI_SLOT_USER = 1, GHI_SLOT_BLOCKED = 2, GHI_SLOT_PHASE = 3 };
 

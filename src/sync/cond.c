@@ -70,15 +70,16 @@ int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until 
 				 .token = ours ? m : NULL};
 	r = ghi_lot_wait(&w);
 	if (!state.released)
-		/* A cancellation or a handler was due before the wait began, and the mutex was never
-		 * released: act on the one, report a spurious wake-up for the other. */
+		/* A cancellation or a handler was due before the wait began, and the mutex was
+		 * never released: act on the one, report a spurious wake-up for the other. */
 		return r == -ECANCELED ? r : 0;
 	if (ours)
 		ghi_mutex_relock(m);
 	else
 		lock(m);
 	if (r == -ETIMEDOUT) {
-		/* Early by the wall clock, which was set back: a spurious wake-up, which is allowed. */
+		/* Early by the wall clock, which was set back: a spurious wake-up, which is
+		 * allowed. */
 		if (!ghi_until_deadline(until, &deadline) && deadline != GHI_PASSED)
 			return 0;
 		return ETIMEDOUT;

@@ -52,7 +52,8 @@ static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
 					 .why = GHI_PARK_MUTEX,
 					 .uninterruptible = true};
 		r = ghi_lot_wait(&w);
-		if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline == GHI_PASSED)
+		if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) &&
+		    deadline == GHI_PASSED)
 			return ETIMEDOUT;
 	}
 	return 0;

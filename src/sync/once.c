@@ -1,6 +1,6 @@
-/* pthread_once: states as in NPTL (0 new, bit 0 in progress with the fork generation above, 2 done),
- * so that libstdc++ and others that look at the word agree.  An initialiser that is cancelled or
- * left by an exception leaves it new. */
+/* pthread_once: states as in NPTL (0 new, bit 0 in progress with the fork generation above, 2
+ * done), so that libstdc++ and others that look at the word agree.  An initialiser that is
+ * cancelled or left by an exception leaves it new. */
 #include <limits.h>
 
 #include "src/lot.h"
@@ -8,7 +8,8 @@
 
 enum { BUSY = 1, DONE = 2, GENERATION = 4 };
 
-uint32_t ghi_once_generation; /* += GENERATION in a fork's child: nobody runs what was in progress */
+uint32_t
+    ghi_once_generation; /* += GENERATION in a fork's child: nobody runs what was in progress */
 
 static void abandon(void *arg)
 {

@@ -47,7 +47,8 @@ struct contender {
 	bool (*must_wait)(pthread_rwlock_t *, uint32_t);
 };
 
-/* Under the bucket lock: leaves the mark that makes the holder wake us, unless it is free by now. */
+/* Under the bucket lock: leaves the mark that makes the holder wake us, unless it is free by now.
+ */
 static bool mark(void *arg)
 {
 	struct contender *c = arg;
@@ -153,7 +154,8 @@ static void mark_rest(void *arg, bool remain)
 static void wake_next(pthread_rwlock_t *l)
 {
 	/* The lock was free, with the mark, when this was decided.  The mark went with the release;
-	 * somebody who takes the lock now and lets it go wakes nobody, so we do, one way or other. */
+	 * somebody who takes the lock now and lets it go wakes nobody, so we do, one way or other.
+	 */
 	if (ghi_lot_wake(l, 1, AS_WRITER, mark_rest, state_of(l)) == 0)
 		ghi_lot_wake(l, INT_MAX, AS_READER, mark_rest, state_of(l));
 }

@@ -2,8 +2,8 @@
  *
  * A semaphore is NPTL's 64-bit word: the value below, the number of waiters above; libc's sem_init
  * and sem_getvalue stay valid.  A poster's last touch of the semaphore is its compare-and-swap.
- * A barrier is ours alone (pthread_barrier_init is replaced): a lock word, an arrival count, a round,
- * and the number of threads inside, which destroy waits for.
+ * A barrier is ours alone (pthread_barrier_init is replaced): a lock word, an arrival count, a
+ * round, and the number of threads inside, which destroy waits for.
  */
 #include <errno.h>
 #include <limits.h>
@@ -62,17 +62,18 @@ int ghi_sem_wait(sem_t *sem, const struct ghi_until *until, bool try)
 					 .deadline = deadline,
 					 .why = GHI_PARK_SEM};
 		int why = deadline == GHI_PASSED ? -ETIMEDOUT : ghi_lot_wait(&w);
-		if (why == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline == GHI_PASSED)
+		if (why == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) &&
+		    deadline == GHI_PASSED)
 			r = ETIMEDOUT;
 		else if (why == -EINTR &&
-			 (!self || (self->sig_ran & (deadline == GHI_NEVER ? GHI_SIG_RAN_NORESTART
-									   : GHI_SIG_RAN))))
+			 (!self || (self->sig_ran &
+				    (deadline == GHI_NEVER ? GHI_SIG_RAN_NORESTART : GHI_SIG_RAN))))
 			r = EINTR;
 		else if (why == -ECANCELED)
 			r = why;
 	}
-	/* A token that came with the end of the wait is not lost: whoever waits next takes it; but a
-	 * wake-up meant for us may have been consumed.  Pass it on. */
+	/* A token that came with the end of the wait is not lost: whoever waits next takes it; but
+	 * a wake-up meant for us may have been consumed.  Pass it on. */
 	uint64_t d = fetch_add_acq_rel(&s->data, 0 - ONE_WAITER);
 	if (r && (uint32_t)d && d >> 32 > 1)
 		ghi_lot_wake(s, 1, 0, NULL, NULL);

@@ -4,7 +4,7 @@
  * gthreads and for kernel threads alike, and before the runtime has started.
  *
  * All static initialisers and what libc's own *_init functions write are valid; the meaning of the
- * mutex words is NPTL's (lock 0/1/2, owner, count, kind), so a debugger reads them as ever.  Objects
+ * mutex words is NPTL's (lock 0/1/2, owner, count, kind), so a debugger reads them as ever. Objects
  * that other processes may share, and robust and priority-protected mutexes, are libc's: `ours`
  * answers false and the hook calls libc.  All return 0 or a positive errno, like pthreads.
  */

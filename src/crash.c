@@ -7,8 +7,17 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
+#if __has_include(<libunwind.h>)
 #define UNW_LOCAL_ONLY
 #include <libunwind.h>
+#else /* built without it: reports show the place of the fault and no backtrace */
+typedef struct {
+	long opaque[128];
+} unw_cursor_t;
+typedef void unw_context_t;
+typedef unsigned long unw_word_t;
+enum { UNW_REG_IP, UNW_REG_SP, UNW_INIT_SIGNAL_FRAME };
+#endif
 
 #include "src/crash.h"
 #include "src/gthread.h"
@@ -32,6 +41,9 @@ void ghi_crash_prepare(void)
 {
 	if (unw.step || !ghi_config.crash_report)
 		return;
+#if !__has_include(<libunwind.h>)
+	return;
+#endif
 	void *h = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
 	if (!h) {
 		ghi_debug(1, "libunwind.so.8 is not there: crash reports will have no backtrace");

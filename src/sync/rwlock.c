@@ -31,10 +31,10 @@ static bool prefers_writers(const pthread_rwlock_t *l)
 	return l->__data.__flags == PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP;
 }
 
+/* The preferring kind keeps readers out of a free lock too while a writer is on its way to it. */
 static bool reader_must_wait(pthread_rwlock_t *l, uint32_t s)
 {
-	return (s & WRITER) ||
-	       (prefers_writers(l) && (s & READERS) && load_relaxed(&l->__data.__writers));
+	return (s & WRITER) || (prefers_writers(l) && load_relaxed(&l->__data.__writers));
 }
 
 static bool writer_must_wait(pthread_rwlock_t *l, uint32_t s)
@@ -53,9 +53,15 @@ static bool mark(void *arg)
 {
 	struct contender *c = arg;
 	uint32_t s = load_relaxed(state_of(c->l));
-	while (c->must_wait(c->l, s))
-		if ((s & WAITERS) || cas_acq_rel(state_of(c->l), &s, s | WAITERS))
+	while (c->must_wait(c->l, s)) {
+		if (!(s & WAITERS) && !cas_acq_rel(state_of(c->l), &s, s | WAITERS))
+			continue;
+		/* (V1) The last waiting writer may have given up between the two; it looks for the
+		 * mark after it stopped counting (V2). */
+		fence_seq_cst();
+		if (c->must_wait(c->l, s = load_relaxed(state_of(c->l))))
 			return true;
+	}
 	return false;
 }
 
@@ -134,6 +140,7 @@ int ghi_rwlock_wrlock(pthread_rwlock_t *l, const struct ghi_until *until, bool t
 	}
 	if (counted)
 		fetch_add_acq_rel(&l->__data.__writers, 0u - 1);
+	fence_seq_cst(); /* (V2) pairs with (V1) */
 	if (r) {
 		/* Readers may be waiting only for this writer to have its turn. */
 		if (prefers_writers(l) && (load_relaxed(state_of(l)) & WAITERS))

@@ -162,6 +162,14 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 			    .dontwait = !e || ghi_io_nonblock(fd, e)};
 	if (e)
 		ghi_io_classify(fd, e);
+	/* Nothing to wait for: the kernel's refusal comes at once (and a rare kind of listener waits
+	 * in the kernel). */
+	if (!e || (e->kind != GHI_FD_TCP && e->kind != GHI_FD_UNIX_STREAM)) {
+		long other = BLOCKING_RESTART(self, ghi_sys(SYS_accept4, fd, a, n, flags));
+		if (other >= 0)
+			ghi_fd_fresh((int)other, GHI_FD_UNKNOWN);
+		return (int)ghi_ret(other);
+	}
 	long r = ghi_io_run(self, &io);
 	if (r >= 0) {
 		ghi_fd_fresh((int)r, e ? (enum ghi_fd_kind)e->kind : GHI_FD_UNKNOWN);

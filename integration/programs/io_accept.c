@@ -95,6 +95,11 @@ int main(void)
 	CHECK_ERRNO(ECONNREFUSED, connect_to(ntohs(in.sin_port)));
 	CHECK_ERRNO(EINVAL, accept(closed, NULL, NULL)); /* not listening */
 	CHECK_ERRNO(EBADF, accept(-1, NULL, NULL));
+	/* Nothing that could ever accept: refused at once, not waited for. */
+	int ends[2], udp = socket(AF_INET, SOCK_DGRAM, 0);
+	MUST(pipe(ends) == 0);
+	CHECK_ERRNO(ENOTSOCK, accept(ends[0], NULL, NULL));
+	CHECK_ERRNO(EOPNOTSUPP, accept(udp, NULL, NULL));
 	CHECK_ERRNO(EINVAL, accept4(listener, NULL, NULL, 0x10));
 	CHECK_ERRNO(EISCONN, ({
 			    int fd = connect_to(port);

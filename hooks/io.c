@@ -23,6 +23,15 @@ bool ghi_io_nonblock(int fd, struct ghi_fd *e)
 	return e->nonblock;
 }
 
+enum ghi_fd_kind ghi_io_socket_kind(int domain, int type)
+{
+	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_STREAM)
+		return GHI_FD_SOCKET;
+	if (domain == AF_INET || domain == AF_INET6)
+		return GHI_FD_TCP;
+	return domain == AF_UNIX ? GHI_FD_UNIX_STREAM : GHI_FD_SOCKET;
+}
+
 void ghi_io_classify(int fd, struct ghi_fd *e)
 {
 	struct stat st;
@@ -39,10 +48,7 @@ void ghi_io_classify(int fd, struct ghi_fd *e)
 		e->kind = (st.st_mode & S_IFMT) ? GHI_FD_POLLED : GHI_FD_ANON;
 	else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
 		 ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
-		e->kind = type != SOCK_STREAM			    ? GHI_FD_SOCKET
-			  : domain == AF_INET || domain == AF_INET6 ? GHI_FD_TCP
-			  : domain == AF_UNIX			    ? GHI_FD_UNIX_STREAM
-								    : GHI_FD_SOCKET;
+		e->kind = (uint8_t)ghi_io_socket_kind(domain, type);
 }
 
 bool ghi_io_ready(int fd, int dir)

@@ -27,6 +27,8 @@ struct ghi_io {
 long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io);
 /* Is the open file description non-blocking?  Asks the kernel, remembers until flags change. */
 bool ghi_io_nonblock(int fd, struct ghi_fd *e);
+/* The kind of a socket made with these; flags in type are ignored. */
+enum ghi_fd_kind ghi_io_socket_kind(int domain, int type);
 /* What kind of thing the number is, asked once; its entry remembers. */
 void ghi_io_classify(int fd, struct ghi_fd *e);
 /* Readiness of one direction right now. */

@@ -7,21 +7,11 @@
 
 /* ---- making sockets ------------------------------------------------------------------------- */
 
-static enum ghi_fd_kind kind_of(int domain, int type)
-{
-	type &= ~(SOCK_NONBLOCK | SOCK_CLOEXEC);
-	if (type != SOCK_STREAM)
-		return GHI_FD_SOCKET;
-	if (domain == AF_INET || domain == AF_INET6)
-		return GHI_FD_TCP;
-	return domain == AF_UNIX ? GHI_FD_UNIX_STREAM : GHI_FD_SOCKET;
-}
-
 EXPORT int socket(int domain, int type, int proto)
 {
 	int fd = REAL(socket)(domain, type, proto);
 	if (fd >= 0) /* single-threaded so far: only what an earlier socket left is dropped */
-		ghi_fd_fresh(fd, ghi_self() ? kind_of(domain, type) : GHI_FD_UNKNOWN);
+		ghi_fd_fresh(fd, ghi_self() ? ghi_io_socket_kind(domain, type) : GHI_FD_UNKNOWN);
 	return fd;
 }
 
@@ -29,8 +19,8 @@ EXPORT int socketpair(int domain, int type, int proto, int sv[2])
 {
 	int r = REAL(socketpair)(domain, type, proto, sv);
 	if (r == 0 && ghi_self()) {
-		ghi_fd_fresh(sv[0], kind_of(domain, type));
-		ghi_fd_fresh(sv[1], kind_of(domain, type));
+		ghi_fd_fresh(sv[0], ghi_io_socket_kind(domain, type));
+		ghi_fd_fresh(sv[1], ghi_io_socket_kind(domain, type));
 	}
 	return r;
 }
@@ -162,8 +152,8 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 			    .dontwait = !e || ghi_io_nonblock(fd, e)};
 	if (e)
 		ghi_io_classify(fd, e);
-	/* Nothing to wait for: the kernel's refusal comes at once (and a rare kind of listener waits
-	 * in the kernel). */
+	/* Nothing to wait for: the kernel's refusal comes at once (and a rare kind of listener
+	 * waits in the kernel). */
 	if (!e || (e->kind != GHI_FD_TCP && e->kind != GHI_FD_UNIX_STREAM)) {
 		long other = BLOCKING_RESTART(self, ghi_sys(SYS_accept4, fd, a, n, flags));
 		if (other >= 0)

@@ -149,10 +149,8 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 		struct ghi_slot *from = &ghi_slots[(start + i) % ghi_nslots];
 		if (from == s)
 			continue;
-		if ((g = ghi_ring_steal(&s->ring, &from->ring))) {
-			s->steals++;
+		if ((g = ghi_ring_steal(&s->ring, &from->ring)))
 			return g;
-		}
 		if (ghi_timers_next(from->timers) <= now) {
 			ghi_timers_run(from->timers,
 				       now); /* fills our ring, and a thief's must be empty */
@@ -172,14 +170,6 @@ bool ghi_sched_any_work(void)
 		if (ghi_ring_length(&ghi_slots[i].ring))
 			return true;
 	return false;
-}
-
-size_t ghi_sched_queued(void)
-{
-	size_t n = load_relaxed(&inbox.length);
-	for (unsigned i = 0; i < ghi_nslots; i++)
-		n += ghi_ring_length(&ghi_slots[i].ring);
-	return n;
 }
 
 /* On the stack that was switched to: finish for the one that left. */

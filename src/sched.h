@@ -27,7 +27,6 @@ struct ghi_slot {
 	/* Holder only. */
 	uint32_t tick;	    /* switches; read by the monitor (plain) */
 	uint32_t next_poll; /* tick of the next look at timers and events */
-	uint64_t switches, parks, steals;
 	struct ghi_gthread *running; /* read by the monitor as a hint */
 	unsigned index;
 	uint32_t rng;
@@ -111,6 +110,5 @@ bool ghi_sched_any_work(void);
 void ghi_sched_resume(struct ghi_worker *w, struct ghi_gthread *next);
 void ghi_sched_inbox_push(struct ghi_gthread *g);
 void ghi_sched_after_fork(void);
-size_t ghi_sched_queued(void);
 
 #endif

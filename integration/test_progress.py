@@ -13,3 +13,8 @@ def test_spinning_thread_does_not_stop_the_one_it_waits_for(agree):
 def test_computing_thread_does_not_stop_a_thousand_others(agree):
     native = agree("progress_compute", workers=(1,))
     assert "progress yes" in native.out and "timers yes" in native.out
+
+
+def test_kernel_threads_end_when_nobody_needs_them(agree):
+    native = agree("thread_shrink", workers=(1, 2, 8), env={"GREENHOOK_IDLE_MS": "50"})
+    assert "round 2: few are left: yes" in native.out

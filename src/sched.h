@@ -25,8 +25,8 @@ struct ghi_slot {
 	uintptr_t owner; /* slot_word.h */
 	char pad0[56];
 	/* Holder only. */
-	uint32_t tick;	    /* switches; read by the monitor (plain) */
-	uint32_t next_poll; /* tick of the next look at timers and events */
+	uint32_t tick;		     /* switches; read by the monitor (plain) */
+	uint32_t next_poll;	     /* tick of the next look at timers and events */
 	struct ghi_gthread *running; /* read by the monitor as a hint */
 	unsigned index;
 	uint32_t rng;
@@ -52,13 +52,14 @@ struct ghi_worker {
 	uint64_t kmask;		       /* signal mask of the kernel thread */
 	bool searching;		       /* it is counted in the idle word */
 	bool in_sched;		       /* its slot is in phase SCHED */
-	int tid;
+	bool initial;		       /* on the process's first kernel thread */
+	bool enlisted;		       /* it is on the list of all */
+	int tid;       /* 0: no kernel thread (cleared by the kernel when it has left the stack) */
 	uint32_t wake; /* futex: 1 when somebody woke it */
 	bool polling;  /* under the idle lock: it sleeps in epoll_wait */
 	bool asleep;   /* under the idle lock: it is on the list of sleepers */
 	struct ghi_worker *sleep_next;
 	struct ghi_worker *all_next; /* never freed */
-	unsigned index;
 };
 
 extern struct ghi_slot *ghi_slots;

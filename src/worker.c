@@ -6,6 +6,10 @@
  *
  * A worker that finds nothing puts itself on the list of sleepers *before* it gives its slot back,
  * so whoever claims that slot finds somebody to hand it to.
+ *
+ * A sleeper that nobody needed for a while ends its kernel thread (retire): it leaves the list of
+ * sleepers under the lock, so no slot can be on its way to it.  Its struct, native stack and TCB
+ * wait for the next kernel thread; the kernel clears `tid` when the old one has left the stack.
  */
 #include <errno.h>
 #include <linux/prctl.h>
@@ -32,6 +36,7 @@ static struct {
 	bool poller_inside; /* until it has really left: a kick must not reach a second one */
 	struct ghi_slot *slots;
 	unsigned asleep;
+	struct ghi_worker *retired; /* without a kernel thread, or about to be */
 } idle;
 
 static struct ghi_worker *all_workers; /* newest first; pushed only */
@@ -144,6 +149,27 @@ void ghi_worker_notify(void)
 	ghi_nosig_leave();
 }
 
+/* Under the lock: one whose kernel thread has ended. */
+static struct ghi_worker *pop_retired(void)
+{
+	for (struct ghi_worker **p = &idle.retired; *p; p = &(*p)->sleep_next) {
+		struct ghi_worker *w = *p;
+		if (load_acquire(&w->tid) == 0) { /* pairs with the kernel's last store */
+			*p = w->sleep_next;
+			return w;
+		}
+	}
+	return NULL;
+}
+
+static void push_retired(struct ghi_worker *w)
+{
+	ghi_lock(&idle.lock);
+	w->sleep_next = idle.retired;
+	idle.retired = w;
+	ghi_unlock(&idle.lock);
+}
+
 static struct ghi_worker *worker_new(void);
 static int worker_clone(struct ghi_worker *w);
 
@@ -151,7 +177,9 @@ bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create)
 {
 	ghi_lock(&idle.lock);
 	struct ghi_worker *w = pop_sleeper();
-	bool polling = w && w->polling;
+	bool polling = w && w->polling,
+	     may = may_create && ghi_worker_count() < ghi_config.max_workers;
+	struct ghi_worker *retired = w || !may ? NULL : pop_retired();
 	if (w)
 		w->searching = false;
 	ghi_unlock(&idle.lock);
@@ -159,8 +187,7 @@ bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create)
 		give_and_wake(w, s, polling);
 		return true;
 	}
-	uint64_t cap = ghi_config.max_workers;
-	if (!may_create || ghi_worker_count() >= cap || !(w = worker_new()))
+	if (!may || !(w = retired ? retired : worker_new()))
 		return false;
 	w->slot = s;
 	ghi_slot_give(&s->owner, (uintptr_t)w);
@@ -168,7 +195,7 @@ bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create)
 		return true;
 	ghi_debug(1, "cannot make another kernel thread; the process limit is reached");
 	w->slot = NULL;
-	ghi_gthread_recycle(w->native);
+	push_retired(w);
 	return false;
 }
 
@@ -190,9 +217,28 @@ static void close_mask(struct ghi_worker *w)
 	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
 }
 
+/* Nobody needed it for idle_ms: the kernel thread ends, unless a waker was faster or only as many
+ * sleep as there are slots.  The initial one stays: its end would show in /proc. */
+static void retire(struct ghi_worker *w)
+{
+	ghi_lock(&idle.lock);
+	if (!w->asleep || w->initial || idle.asleep <= ghi_nslots + 1) {
+		ghi_unlock(&idle.lock);
+		return;
+	}
+	remove_sleeper(w);
+	fetch_add_relaxed(&nworkers, (uint32_t)-1);
+	w->sleep_next = idle.retired;
+	idle.retired = w;
+	ghi_unlock(&idle.lock);
+	ghi_sys(SYS_exit, 0);
+}
+
 /* Puts itself to sleep; returns with a slot. */
 static void sleep_now(struct ghi_worker *w)
 {
+	struct timespec limit = ghi_ns_to_ts(ghi_config.idle_ms * GHI_MS);
+
 	for (;;) {
 		if (w->polling) {
 			ghi_poller_sleep();
@@ -225,7 +271,8 @@ static void sleep_now(struct ghi_worker *w)
 		} else {
 			if (load_acquire(&w->wake))
 				return;
-			sys_futex_wait(&w->wake, 0, NULL);
+			if (sys_futex_wait(&w->wake, 0, &limit) == -ETIMEDOUT)
+				retire(w);
 		}
 	}
 }
@@ -325,7 +372,6 @@ static void clone_entry(void *arg)
 {
 	struct ghi_worker *w = arg;
 
-	w->tid = sys_gettid();
 	/* Broadcasts must reach it at any time; everything else waits until it runs a gthread. */
 	w->kmask = IDLE_MASK;
 	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
@@ -356,7 +402,9 @@ static struct ghi_worker *worker_new(void)
 
 static void enlist(struct ghi_worker *w)
 {
-	w->index = fetch_add_relaxed(&nworkers, 1u);
+	if (w->enlisted)
+		return;
+	w->enlisted = true;
 	struct ghi_worker *seen = load_relaxed(&all_workers);
 	do
 		w->all_next = seen;
@@ -366,7 +414,7 @@ static void enlist(struct ghi_worker *w)
 static int worker_clone(struct ghi_worker *w)
 {
 	int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-		    CLONE_SYSVSEM | CLONE_SETTLS;
+		    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
 	void *sp = (void *)((uintptr_t)w->native->stack_hi & ~15ul);
 	uint64_t all = ~0ull, old;
 
@@ -374,12 +422,11 @@ static int worker_clone(struct ghi_worker *w)
 	sys_sigprocmask(SIG_SETMASK, &all, &old);
 	w->kmask = ~0ull;
 	enlist(w);
-	long r = ghi_ctx_clone(flags, sp, w->native->tp, clone_entry, w);
+	fetch_add_relaxed(&nworkers, 1u);
+	long r = ghi_ctx_clone(flags, sp, w->native->tp, clone_entry, w, &w->tid);
 	sys_sigprocmask(SIG_SETMASK, &old, NULL);
-	if (r < 0) {
+	if (r < 0)
 		fetch_add_relaxed(&nworkers, (uint32_t)-1);
-		w->tid = -1;
-	}
 	return r < 0 ? (int)r : 0;
 }
 
@@ -394,7 +441,9 @@ int ghi_worker_start_first(struct ghi_gthread *main_thread)
 	w->slot = &ghi_slots[0];
 	w->slot->running = main_thread;
 	main_thread->worker = w;
+	w->initial = true;
 	enlist(w);
+	nworkers = 1;
 	ghi_signal_worker_init(w);
 	ghi_slot_give(&ghi_slots[0].owner, (uintptr_t)w);
 	ghi_slot_leave(&ghi_slots[0].owner, (uintptr_t)w);
@@ -412,6 +461,7 @@ void ghi_worker_after_fork(void)
 	idle.poller_inside = false;
 	idle.slots = NULL;
 	idle.asleep = 0;
+	idle.retired = NULL;
 	all_workers = NULL;
 	nworkers = 0;
 }

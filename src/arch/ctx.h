@@ -26,8 +26,9 @@ void ghi_ctx_call_on(void *top, void (*fn)(void *), void *arg);
 void ghi_ctx_sigreturn(void);
 
 /* clone(2): a kernel thread that calls entry(arg) on the stack below sp with thread pointer tp.
- * The tid, or -errno. */
-long ghi_ctx_clone(int flags, void *sp, uintptr_t tp, void (*entry)(void *), void *arg);
+ * `tid` is for those of CLONE_PARENT_SETTID, CLONE_CHILD_SETTID and CLONE_CHILD_CLEARTID that are
+ * in flags.  The tid, or -errno. */
+long ghi_ctx_clone(int flags, void *sp, uintptr_t tp, void (*entry)(void *), void *arg, int *tid);
 
 #if defined(__x86_64__)
 #include "src/arch/x86_64/frame.h"

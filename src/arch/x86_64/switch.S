@@ -124,7 +124,8 @@ ghi_ctx_call_on:
 	.size	ghi_ctx_call_on, . - ghi_ctx_call_on
 
 /* long ghi_ctx_clone(int flags = edi, void *sp = rsi, uintptr_t tp = rdx, void (*entry)(void *) =
- * rcx, void *arg = r8): clone(2); the child calls entry(arg) on sp with the thread pointer tp. */
+ * rcx, void *arg = r8, int *tid = r9): clone(2); the child calls entry(arg) on sp with the thread
+ * pointer tp. */
 	.globl	ghi_ctx_clone
 	.hidden	ghi_ctx_clone
 	.type	ghi_ctx_clone, @function
@@ -139,9 +140,9 @@ ghi_ctx_clone:
 	.cfi_rel_offset r13, 0
 	movq	%rcx, %r12
 	movq	%r8, %r13
-	movq	%rdx, %r8		/* tls; no parent_tid, no child_tid */
-	xorl	%edx, %edx
-	xorl	%r10d, %r10d
+	movq	%rdx, %r8		/* tls */
+	movq	%r9, %rdx		/* parent_tid */
+	movq	%r9, %r10		/* child_tid */
 	movl	$56, %eax		/* SYS_clone */
 	syscall
 	testq	%rax, %rax

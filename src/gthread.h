@@ -79,7 +79,7 @@ struct ghi_gthread {
 	uint32_t yield_please;	   /* set by the monitor, read by hooks: plain loads and stores */
 	int32_t tid;		   /* what gettid() answers; unique, above pid_max */
 
-	/* Signals and cancellation aimed at it; see signal.c, cancel.c. */
+	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
 	uint32_t
 	    sig_pending;  /* 1: something to do at the next runtime exit; paired by membarrier */
 	uint32_t cancel;  /* GHI_CANCEL_* bits */
@@ -147,7 +147,7 @@ static inline void ghi_nosig_enter(void)
 	__asm__ volatile("" ::: "memory");
 }
 
-void ghi_signal_run_pending(void); /* signal.c */
+void ghi_signal_run_pending(void); /* signal_run.c */
 
 static inline void ghi_nosig_leave(void)
 {

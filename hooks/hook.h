@@ -45,6 +45,11 @@ static inline struct ghi_gthread *ghi_hook_self(void)
 		ghi_hook_attention(self);
 	return self;
 }
+/* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
+static inline struct ghi_gthread *ghi_hook_gthread_of(pthread_t t)
+{
+	return ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
+}
 #define HOOK_ENTER(self, native)                                                                   \
 	struct ghi_gthread *self = ghi_hook_self();                                                \
 	if (!self)                                                                                 \

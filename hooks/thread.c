@@ -1,14 +1,11 @@
-/* Threads: create, exit, join, detach, names, attributes, cancellation requests.
+/* Threads: create, exit, join, detach, cancellation requests.
  *
  * A pthread_t is the address of a thread control block, ours or libc's, so pthread_self and
  * pthread_equal need no hook, and every function here that is handed a kernel thread passes on.
  */
-#include <fcntl.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
 
 #include "hooks/hook.h"
 #include "src/lot.h"
@@ -23,10 +20,9 @@ extern void __pthread_unregister_cancel(__pthread_unwind_buf_t *);
 extern int set_cancel_jump(struct __cancel_jmp_buf_tag *, int) __asm__("__sigsetjmp")
     __attribute__((returns_twice));
 
-/* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
 static struct ghi_gthread *gthread_of(pthread_t t)
 {
-	return ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
+	return ghi_hook_gthread_of(t);
 }
 
 /* ---- create and exit ------------------------------------------------------------------------ */
@@ -287,197 +283,6 @@ EXPORT int pthread_detach(pthread_t t)
 	if (cas_acq_rel(&g->join, &seen, (uint32_t)GHI_JOINED))
 		ghi_gthread_recycle(g);
 	return 0;
-}
-
-/* ---- what a thread can be asked and told ---------------------------------------------------- */
-
-EXPORT int sched_yield(void)
-{
-	HOOK_ENTER(self, REAL(sched_yield)());
-	(void)self;
-	ghi_yield();
-	return 0;
-}
-
-EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	if (!g && (uintptr_t)t == ghi_tp_get() && ghi_tls.home)
-		g = ghi_tls.home; /* a fork's child that has not made a thread yet */
-	if (!g || (g->flags & GHI_G_MAIN && g->map == NULL))
-		return REAL(pthread_getattr_np)(t, a);
-	int r = pthread_attr_init(a);
-	if (r)
-		return r;
-	uint32_t join = load_relaxed(&g->join);
-	pthread_attr_setdetachstate(a, join == GHI_DETACHED ? PTHREAD_CREATE_DETACHED
-							    : PTHREAD_CREATE_JOINABLE);
-	pthread_attr_setguardsize(a, g->guard);
-	/* As in NPTL the TLS and the thread block count as part of the stack. */
-	char *top = g->flags & GHI_G_USTACK ? g->stack_hi : g->map + g->map_size;
-	pthread_attr_setstack(a, g->stack_lo, (size_t)(top - g->stack_lo));
-	return 0;
-}
-
-EXPORT int pthread_setname_np(pthread_t t, const char *name)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	size_t n = strlen(name);
-
-	if (!g)
-		return REAL(pthread_setname_np)(t, name);
-	if (n > 15)
-		return ERANGE;
-	memcpy(g->name, name, n + 1);
-	if ((g->flags & GHI_G_MAIN) && !g->map) { /* what ps shows for the process */
-		char path[64];
-		ghi_format(path, sizeof(path), "/proc/self/task/%d/comm", sys_getpid());
-		long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
-		if (fd >= 0) {
-			ghi_sys(SYS_write, fd, name, n);
-			ghi_sys(SYS_close, fd);
-		}
-	}
-	return 0;
-}
-
-EXPORT int pthread_getname_np(pthread_t t, char *name, size_t len)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	if (!g)
-		return REAL(pthread_getname_np)(t, name, len);
-	if (len < sizeof(g->name))
-		return ERANGE;
-	memcpy(name, g->name, sizeof(g->name));
-	return 0;
-}
-
-EXPORT int pthread_getcpuclockid(pthread_t t, clockid_t *c)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	if (!g)
-		return REAL(pthread_getcpuclockid)(t, c);
-	*c = CLOCK_PROCESS_CPUTIME_ID;
-	return 0;
-}
-
-/* Sets are never freed: threads inherit them by address, and a program uses a handful. */
-static long set_affinity(struct ghi_gthread *g, size_t n, const void *cpus)
-{
-	struct ghi_affinity *a = calloc(1, sizeof(*a));
-	if (!a)
-		return -ENOMEM;
-	a->bytes = n < sizeof(a->cpus) ? n : sizeof(a->cpus);
-	memcpy(a->cpus, cpus, a->bytes);
-	if (g == ghi_self()) {
-		long r = ghi_sched_bind(g, a);
-		if (r < 0)
-			free(a);
-		return r;
-	}
-	/* Another gthread's: takes effect when it is next switched to. */
-	cpu_set_t now;
-	long r = ghi_sys(SYS_sched_getaffinity, sys_getpid(), sizeof(now), &now);
-	for (size_t i = 0; r > 0 && i < a->bytes && i < (size_t)r; i++)
-		if (a->cpus[i] & ((unsigned char *)&now)[i]) {
-			store_release(&g->affinity, a);
-			return 0;
-		}
-	free(a);
-	return -EINVAL;
-}
-
-static long get_affinity(struct ghi_gthread *g, size_t n, void *cpus)
-{
-	struct ghi_affinity *a = load_acquire(&g->affinity);
-	memset(cpus, 0, n);
-	if (!a)
-		return ghi_sys(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n,
-			       cpus);
-	memcpy(cpus, a->cpus, n < a->bytes ? n : a->bytes);
-	return (long)(n < a->bytes ? n : a->bytes);
-}
-
-EXPORT int pthread_setaffinity_np(pthread_t t, size_t n, const cpu_set_t *s)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	return g ? (int)-set_affinity(g, n, s) : REAL(pthread_setaffinity_np)(t, n, s);
-}
-
-EXPORT int pthread_getaffinity_np(pthread_t t, size_t n, cpu_set_t *s)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	if (!g)
-		return REAL(pthread_getaffinity_np)(t, n, s);
-	long r = get_affinity(g, n, s);
-	return r < 0 ? (int)-r : 0;
-}
-
-/* The running gthread by 0 or by its own id; everybody else is the kernel's to judge. */
-EXPORT int sched_setaffinity(pid_t pid, size_t n, const cpu_set_t *s)
-{
-	HOOK_ENTER(self, REAL(sched_setaffinity)(pid, n, s));
-	if (pid == 0 || pid == self->tid)
-		return (int)ghi_ret(set_affinity(self, n, s));
-	return REAL(sched_setaffinity)(pid, n, s);
-}
-
-EXPORT int sched_getaffinity(pid_t pid, size_t n, cpu_set_t *s)
-{
-	HOOK_ENTER(self, REAL(sched_getaffinity)(pid, n, s));
-	if (pid != 0 && pid != self->tid)
-		return REAL(sched_getaffinity)(pid, n, s);
-	long r = get_affinity(self, n, s);
-	return r < 0 ? (int)ghi_ret(r) : 0;
-}
-
-EXPORT int prctl(int op, ...)
-{
-	va_list ap;
-	va_start(ap, op);
-	unsigned long a = va_arg(ap, unsigned long), b = va_arg(ap, unsigned long);
-	unsigned long c = va_arg(ap, unsigned long), d = va_arg(ap, unsigned long);
-	va_end(ap);
-	struct ghi_gthread *self = ghi_self();
-	if (self && op == PR_SET_NAME) {
-		char name[16] = "";
-		strncpy(name, (const char *)a, 15);
-		return pthread_setname_np((pthread_t)self->tp, name);
-	}
-	if (self && op == PR_GET_NAME) {
-		memcpy((char *)a, self->name, 16);
-		return 0;
-	}
-	return REAL(prctl)(op, a, b, c, d);
-}
-
-EXPORT int pthread_setschedparam(pthread_t t, int policy, const struct sched_param *p)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	if (!g)
-		return REAL(pthread_setschedparam)(t, policy, p);
-	int lo = sched_get_priority_min(policy), hi = sched_get_priority_max(policy);
-	if (lo < 0 || p->sched_priority < lo || p->sched_priority > hi)
-		return EINVAL;
-	return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE ? 0 : EPERM;
-}
-
-EXPORT int pthread_getschedparam(pthread_t t, int *policy, struct sched_param *p)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	if (!g)
-		return REAL(pthread_getschedparam)(t, policy, p);
-	*policy = SCHED_OTHER;
-	p->sched_priority = 0;
-	return 0;
-}
-
-EXPORT int pthread_setschedprio(pthread_t t, int prio)
-{
-	struct ghi_gthread *g = gthread_of(t);
-	if (!g)
-		return REAL(pthread_setschedprio)(t, prio);
-	return prio == 0 ? 0 : EINVAL;
 }
 
 /* ---- cancellation --------------------------------------------------------------------------- */

@@ -28,7 +28,7 @@ endif
 
 ARCH := $(shell uname -m)
 LIB_SRC := $(wildcard src/*.c src/base/*.c src/sync/*.c src/arch/$(ARCH)/*.c hooks/*.c) preload/init.c
-LIB_ASM := src/arch/$(ARCH)/switch.S
+LIB_ASM := $(wildcard src/arch/$(ARCH)/*.S)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c))
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)

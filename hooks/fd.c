@@ -98,9 +98,9 @@ static int opened(struct ghi_gthread *self, int dir, const char *path, int flags
 {
 	if (self)
 		ghi_cancel_point(self);
-	return fresh(
-	    self ? (int)ghi_ret(BLOCKING_RESTART(self, ghi_sys(SYS_openat, dir, path, flags, mode)))
-		 : (int)ghi_ret(ghi_sys(SYS_openat, dir, path, flags, mode)));
+	return fresh(self ? (int)ghi_ret(BLOCKING_RESTART(
+				self, ghi_sys_point(self, SYS_openat, dir, path, flags, mode)))
+			  : (int)ghi_ret(ghi_sys(SYS_openat, dir, path, flags, mode)));
 }
 
 EXPORT int open(const char *path, int flags, ...)
@@ -222,7 +222,9 @@ static int fcntl_any(int (*libc)(int, int, long), int fd, int cmd, long arg)
 		return r;
 	case F_SETLKW:
 	case F_OFD_SETLKW:
-		return (int)ghi_ret(BLOCKING_RESTART(self, ghi_sys(SYS_fcntl, fd, cmd, arg)));
+		ghi_cancel_point(self);
+		return (int)ghi_ret(
+		    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_fcntl, fd, cmd, arg)));
 	default:
 		return libc(fd, cmd, arg);
 	}

@@ -55,14 +55,33 @@ static inline struct ghi_gthread *ghi_hook_gthread_of(pthread_t t)
 	if (!self)                                                                                 \
 	return native
 
-/* A call that may block the kernel thread: others may have the slot meanwhile. */
+/* A call that may block the kernel thread: others may have the slot meanwhile.  It may be left by
+ * unwinding: a request that libc acts on, or an exception. */
+static inline void ghi_hook_unblock(struct ghi_gthread **self)
+{
+	ghi_blocking_end(*self);
+}
 #define BLOCKING(self, call)                                                                       \
 	({                                                                                         \
-		ghi_blocking_begin(self);                                                          \
+		struct ghi_gthread *blocked_ __attribute__((cleanup(ghi_hook_unblock))) = (self);  \
+		ghi_blocking_begin(blocked_);                                                      \
 		__typeof__(call) ret_ = (call);                                                    \
-		ghi_blocking_end(self);                                                            \
 		ret_;                                                                              \
 	})
+
+/* A system call that is a cancellation point, for use inside BLOCKING: -EINTR when a request is
+ * due, however late it came.  The caller acts on it with nothing locked. */
+#define GHI_L1(a)			    (long)(a)
+#define GHI_L2(a, ...)			    (long)(a), GHI_L1(__VA_ARGS__)
+#define GHI_L3(a, ...)			    (long)(a), GHI_L2(__VA_ARGS__)
+#define GHI_L4(a, ...)			    (long)(a), GHI_L3(__VA_ARGS__)
+#define GHI_L5(a, ...)			    (long)(a), GHI_L4(__VA_ARGS__)
+#define GHI_L6(a, ...)			    (long)(a), GHI_L5(__VA_ARGS__)
+#define GHI_LPICK(a, b, c, d, e, f, n, ...) n
+#define ghi_sys_point(self, nr, ...)                                                               \
+	ghi_cancel_syscall(ghi_cancel_word(self), nr,                                              \
+			   (const long[6]){GHI_LPICK(__VA_ARGS__, GHI_L6, GHI_L5, GHI_L4, GHI_L3,  \
+						     GHI_L2, GHI_L1)(__VA_ARGS__)})
 
 /* A blocking system call (result or -errno) that signal(7) restarts: only a handler without
  * SA_RESTART ends it.  The kernel cannot know that the signal it was interrupted by was a kick. */

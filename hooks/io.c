@@ -134,7 +134,7 @@ static long nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 	if (!ghi_io_ready(io->fd, io->dir))
 		return -EAGAIN;
 	struct ghi_gthread *self = ghi_self();
-	return BLOCKING_RESTART(self, ghi_sys(plain, io->fd, v, n));
+	return BLOCKING_RESTART(self, ghi_sys_point(self, plain, io->fd, v, n));
 }
 
 long ghi_io_readv(struct ghi_io *io, struct ghi_fd *e, const struct iovec *v, int n)

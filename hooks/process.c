@@ -46,7 +46,7 @@ EXPORT pid_t waitpid(pid_t pid, int *status, int options)
 	if (options & WNOHANG)
 		return REAL(waitpid)(pid, status, options);
 	return (pid_t)ghi_ret(
-	    BLOCKING_RESTART(self, ghi_sys(SYS_wait4, pid, status, options, NULL)));
+	    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_wait4, pid, status, options, NULL)));
 }
 
 EXPORT pid_t wait(int *status)

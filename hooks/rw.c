@@ -20,7 +20,7 @@ static long try_read(struct ghi_io *io, struct ghi_fd *e)
 static long block_read(struct ghi_io *io)
 {
 	struct vec *a = io->args;
-	return ghi_sys(SYS_readv, io->fd, a->v, a->n);
+	return ghi_sys_point(ghi_self(), SYS_readv, io->fd, a->v, a->n);
 }
 
 static long try_write(struct ghi_io *io, struct ghi_fd *e)
@@ -32,7 +32,7 @@ static long try_write(struct ghi_io *io, struct ghi_fd *e)
 static long block_write(struct ghi_io *io)
 {
 	struct vec *a = io->args;
-	return ghi_sys(SYS_writev, io->fd, a->v, a->n);
+	return ghi_sys_point(ghi_self(), SYS_writev, io->fd, a->v, a->n);
 }
 
 static long read_vec(struct ghi_gthread *self, int fd, const struct iovec *v, int n, size_t want)

@@ -95,7 +95,7 @@ EXPORT int connect(int fd, const struct sockaddr *a, socklen_t n)
 	if (r == -EINPROGRESS)
 		r = finish_connect(self, fd, e, a, n);
 	else if (r == -EAGAIN) /* a Unix listener's queue is full: nothing tells when it is not */
-		r = BLOCKING(self, ghi_sys(SYS_connect, fd, a, n));
+		r = BLOCKING_RESTART(self, ghi_sys_point(self, SYS_connect, fd, a, n));
 	return (int)ghi_ret(r);
 }
 
@@ -107,6 +107,21 @@ struct accept_args {
 	int flags;
 };
 
+static void release_listener(struct ghi_fd **e)
+{
+	__atomic_store_n(&(*e)->accepting, false, __ATOMIC_RELEASE);
+}
+
+/* By the one gthread that may; also left by unwinding, when cancellation is asynchronous. */
+static long accept_alone(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
+{
+	struct ghi_fd *held __attribute__((cleanup(release_listener))) = e;
+	struct accept_args *a = io->args;
+	return ghi_io_ready(io->fd, GHI_RD)
+		   ? BLOCKING(self, ghi_sys_point(self, SYS_accept4, io->fd, a->a, a->n, a->flags))
+		   : -EAGAIN;
+}
+
 static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 {
 	struct accept_args *a = io->args;
@@ -117,25 +132,28 @@ static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 		return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
 	/* accept has no per-call flag: between poll and accept only one gthread per listener, so
 	 * that threads of this process do not race each other into a blocked worker. */
-	for (int i = 0; __atomic_exchange_n(&e->accepting, true, __ATOMIC_ACQUIRE); i++) {
+	for (int i = 0;; i++) {
+		if (!__atomic_exchange_n(&e->accepting, true, __ATOMIC_ACQUIRE)) {
+			long r = accept_alone(self, io, e);
+			if (r != -EINTR)
+				return r;
+			ghi_cancel_point(self);
+			if (self->sig_ran & GHI_SIG_RAN_NORESTART)
+				return r;
+			continue;
+		}
 		if (i < 20)
 			ghi_yield();
 		else /* another process was faster and the holder waits in the kernel */
 			ghi_wait_until(self, ghi_deadline_in(GHI_MS), GHI_PARK_ACCEPT);
-		if (ghi_cancel_requested(self))
-			return -EAGAIN; /* the wait that follows acts on it */
+		ghi_cancel_point(self);
 	}
-	long r = -EAGAIN;
-	if (ghi_io_ready(io->fd, GHI_RD))
-		r = BLOCKING_RESTART(self, ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags));
-	__atomic_store_n(&e->accepting, false, __ATOMIC_RELEASE);
-	return r;
 }
 
 static long block_accept(struct ghi_io *io)
 {
 	struct accept_args *a = io->args;
-	return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
+	return ghi_sys_point(ghi_self(), SYS_accept4, io->fd, a->a, a->n, a->flags);
 }
 
 static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, socklen_t *n, int flags)
@@ -155,7 +173,8 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 	/* Nothing to wait for: the kernel's refusal comes at once (and a rare kind of listener
 	 * waits in the kernel). */
 	if (!e || (e->kind != GHI_FD_TCP && e->kind != GHI_FD_UNIX_STREAM)) {
-		long other = BLOCKING_RESTART(self, ghi_sys(SYS_accept4, fd, a, n, flags));
+		long other =
+		    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_accept4, fd, a, n, flags));
 		if (other >= 0)
 			ghi_fd_fresh((int)other, GHI_FD_UNKNOWN);
 		return (int)ghi_ret(other);
@@ -210,7 +229,7 @@ static long try_recv(struct ghi_io *io, struct ghi_fd *e)
 static long block_recv(struct ghi_io *io)
 {
 	struct msg_args *a = io->args;
-	return ghi_sys(SYS_recvfrom, io->fd, a->buf, a->n, a->flags, a->a, a->an);
+	return ghi_sys_point(ghi_self(), SYS_recvfrom, io->fd, a->buf, a->n, a->flags, a->a, a->an);
 }
 
 static long try_recvmsg(struct ghi_io *io, struct ghi_fd *e)
@@ -222,7 +241,7 @@ static long try_recvmsg(struct ghi_io *io, struct ghi_fd *e)
 static long block_recvmsg(struct ghi_io *io)
 {
 	struct msg_args *a = io->args;
-	return ghi_sys(SYS_recvmsg, io->fd, a->m, a->flags);
+	return ghi_sys_point(ghi_self(), SYS_recvmsg, io->fd, a->m, a->flags);
 }
 
 static long recv_any(struct ghi_gthread *self, int fd, struct msg_args *a)
@@ -248,7 +267,8 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 	if (!all)
 		return ghi_ret(recv_any(self, fd, &a));
 	if (flags & (MSG_PEEK | MSG_TRUNC | MSG_OOB)) /* cannot be put together from pieces */
-		return ghi_ret(BLOCKING(self, ghi_sys(SYS_recvfrom, fd, buf, n, flags, from, fn)));
+		return ghi_ret(BLOCKING_RESTART(
+		    self, ghi_sys_point(self, SYS_recvfrom, fd, buf, n, flags, from, fn)));
 	size_t done = 0;
 	for (;;) {
 		long r = recv_any(self, fd, &a);
@@ -306,7 +326,8 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	struct msg_args a = {.m = m, .flags = flags};
 	struct ghi_fd *e = ghi_fd_get(fd);
 	if ((flags & MSG_WAITALL) && e && !(flags & MSG_DONTWAIT) && !ghi_io_nonblock(fd, e))
-		return ghi_ret(BLOCKING(self, ghi_sys(SYS_recvmsg, fd, m, flags)));
+		return ghi_ret(
+		    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_recvmsg, fd, m, flags)));
 	long r = recv_any(self, fd, &a);
 	if (r >= 0 && m->msg_control)
 		note_rights(m);
@@ -378,7 +399,7 @@ static long block_send(struct ghi_io *io)
 	struct msghdr m = *a->m;
 	m.msg_iov = a->v;
 	m.msg_iovlen = (size_t)a->n;
-	return ghi_sys(SYS_sendmsg, io->fd, &m, a->flags);
+	return ghi_sys_point(ghi_self(), SYS_sendmsg, io->fd, &m, a->flags);
 }
 
 static long send_any(struct ghi_gthread *self, int fd, const struct msghdr *m, int flags)

@@ -42,7 +42,7 @@ static void commit_exit(struct ghi_gthread *left, struct ghi_worker *w)
 
 static _Noreturn void leave_for_good(struct ghi_gthread *self)
 {
-	fetch_or_acq_rel(&self->cancel, (uint32_t)GHI_CANCEL_EXITING);
+	fetch_or_acq_rel(ghi_cancel_word(self), (uint32_t)GHI_CANCEL_EXITING);
 	store_release(&self->life, (uint32_t)GHI_LIFE_EXITING);
 	ghi_tls_exit();
 	ghi_runtime_alive(-1);
@@ -138,10 +138,8 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 EXPORT void pthread_exit(void *ret)
 {
 	struct ghi_gthread *self = ghi_self();
-	if (self) {
+	if (self)
 		self->result = ret;
-		fetch_or_acq_rel(&self->cancel, (uint32_t)GHI_CANCEL_EXITING);
-	}
 	REAL(pthread_exit)(ret);
 	__builtin_unreachable();
 }
@@ -207,8 +205,6 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 	if (wait && (g == self ||
 		     (self && load_relaxed(&self->joiner) == (uintptr_t)g && state != GHI_ENDED)))
 		return EDEADLK;
-	if (self && wait)
-		ghi_cancel_point(self);
 	if (!cas_acq_rel(&g->joiner, &none, me))
 		return EINVAL; /* another thread waits for it already */
 	pthread_cleanup_push(drop_joiner, g);
@@ -296,43 +292,29 @@ EXPORT int pthread_cancel(pthread_t t)
 	if (life != GHI_LIFE_ALIVE)
 		return life == GHI_LIFE_FREE ? ESRCH : 0;
 	ghi_cancel_request(g);
-	struct ghi_gthread *self = ghi_self();
-	if (g == self && (self->cancel & GHI_CANCEL_ASYNC))
-		ghi_cancel_point(self);
+	if (g == ghi_self() && ghi_cancel_async(g))
+		ghi_cancel_point(g);
 	return 0;
+}
+
+/* libc keeps the state and acts on a request that is due at once; here it is only noted for the
+ * next wait. */
+static int noted(int r)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (self && ghi_cancel_requested(self))
+		store_relaxed(&self->sig_pending, 1u);
+	return r;
 }
 
 EXPORT int pthread_setcancelstate(int state, int *old)
 {
-	struct ghi_gthread *self = ghi_self();
-	int r = REAL(pthread_setcancelstate)(state, old);
-	if (self && r == 0) {
-		if (state == PTHREAD_CANCEL_DISABLE)
-			fetch_or_acq_rel(&self->cancel, (uint32_t)GHI_CANCEL_DISABLED);
-		else
-			fetch_and_acq_rel(&self->cancel, ~(uint32_t)GHI_CANCEL_DISABLED);
-		if (ghi_cancel_requested(self)) {
-			store_relaxed(&self->sig_pending, 1u);
-			if (self->cancel & GHI_CANCEL_ASYNC)
-				ghi_cancel_point(self);
-		}
-	}
-	return r;
+	return noted(REAL(pthread_setcancelstate)(state, old));
 }
 
 EXPORT int pthread_setcanceltype(int type, int *old)
 {
-	struct ghi_gthread *self = ghi_self();
-	int r = REAL(pthread_setcanceltype)(type, old);
-	if (self && r == 0) {
-		if (type == PTHREAD_CANCEL_ASYNCHRONOUS)
-			fetch_or_acq_rel(&self->cancel, (uint32_t)GHI_CANCEL_ASYNC);
-		else
-			fetch_and_acq_rel(&self->cancel, ~(uint32_t)GHI_CANCEL_ASYNC);
-		if (type == PTHREAD_CANCEL_ASYNCHRONOUS)
-			ghi_cancel_point(self);
-	}
-	return r;
+	return noted(REAL(pthread_setcanceltype)(type, old));
 }
 
 EXPORT void pthread_testcancel(void)

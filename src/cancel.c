@@ -1,4 +1,6 @@
 /* Cancellation requests; see cancel.h. */
+#include <ucontext.h>
+
 #include "src/cancel.h"
 #include "src/park.h"
 #include "src/real.h"
@@ -7,17 +9,36 @@
 
 void ghi_cancel_request(struct ghi_gthread *target)
 {
-	fetch_or_acq_rel(&target->cancel, (uint32_t)GHI_CANCEL_REQUESTED);
-	if (load_relaxed(&target->cancel) & (GHI_CANCEL_DISABLED | GHI_CANCEL_EXITING))
+	uint32_t *word = ghi_cancel_word(target);
+
+	if (fetch_or_acq_rel(word, (uint32_t)GHI_CANCEL_REQUESTED) &
+	    (GHI_CANCEL_REQUESTED | GHI_CANCEL_EXITING | GHI_CANCEL_ENDED))
 		return;
-	ghi_signal_interrupt(target, GHI_WOKEN_CANCEL);
+	/* Whoever enables cancellation does it by a locked instruction and then looks at
+	 * sig_pending before it parks: it sees the store, or the load here sees it enabled. */
+	store_relaxed(&target->sig_pending, 1u);
+	fence_seq_cst();
+	if (!(load_relaxed(word) & GHI_CANCEL_DISABLED))
+		ghi_signal_interrupt(target, GHI_WOKEN_CANCEL);
 }
 
 void ghi_cancel_point(struct ghi_gthread *self)
 {
 	if (__builtin_expect(!ghi_cancel_requested(self), 1))
 		return;
-	fetch_or_acq_rel(&self->cancel, (uint32_t)GHI_CANCEL_EXITING);
 	self->result = PTHREAD_CANCELED;
 	ghi_real_pthread_exit(PTHREAD_CANCELED);
+}
+
+extern const char ghi_cancel_window[], ghi_cancel_window_end[], ghi_cancel_window_exit[];
+
+void ghi_cancel_leave_window(void *uc)
+{
+#if defined(__x86_64__)
+	struct ghi_gthread *self = ghi_self();
+	greg_t *pc = &((ucontext_t *)uc)->uc_mcontext.gregs[REG_RIP];
+	if ((uintptr_t)*pc >= (uintptr_t)ghi_cancel_window &&
+	    (uintptr_t)*pc < (uintptr_t)ghi_cancel_window_end && self && ghi_cancel_requested(self))
+		*pc = (greg_t)ghi_cancel_window_exit;
+#endif
 }

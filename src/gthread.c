@@ -1,4 +1,5 @@
 /* Creating, pooling and finding gthreads; see gthread.h. */
+#include <pthread.h>
 #include <resolv.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -169,7 +170,6 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->wake = GHI_WAKE_IDLE;
 	g->yield_please = 0;
 	g->sig_pending = 0;
-	g->cancel = 0;
 	g->sigq = NULL;
 	g->sig_std = 0;
 	g->reason = GHI_PARK_NONE;
@@ -178,7 +178,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->sig_ran = 0;
 	g->start = start;
 	g->arg = arg;
-	g->result = NULL;
+	g->result = PTHREAD_CANCELED; /* libc acts on requests by itself, too */
 	g->affinity = NULL;
 	g->altstack_sp = NULL;
 	g->altstack_size = 0;

@@ -82,7 +82,6 @@ struct ghi_gthread {
 	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
 	uint32_t
 	    sig_pending;  /* 1: something to do at the next runtime exit; paired by membarrier */
-	uint32_t cancel;  /* GHI_CANCEL_* bits */
 	uint32_t sig_ran; /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
 	uint64_t sig_std; /* standard signals that are in sigq */
 	struct ghi_siginfo_node *sigq; /* Treiber stack of queued signals */
@@ -98,7 +97,7 @@ struct ghi_gthread {
 	uintptr_t joiner; /* who waits in pthread_join: at most one, as in NPTL */
 	void *(*start)(void *);
 	void *arg;
-	void *result;
+	void *result; /* PTHREAD_CANCELED until start() returns or pthread_exit says another */
 	uint64_t id;
 
 	/* Memory. */

@@ -139,6 +139,7 @@ static struct ghi_gthread *adopt_main(void)
 	g->tid = sys_gettid();
 	g->life = GHI_LIFE_ALIVE;
 	g->join = GHI_JOINABLE;
+	g->result = PTHREAD_CANCELED;
 	sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
 	ghi_tls.home = g;
 	ghi_tls.tid = g->tid;

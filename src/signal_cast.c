@@ -3,6 +3,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "src/cancel.h"
 #include "src/sched.h"
 #include "src/signal_int.h"
 
@@ -34,6 +35,7 @@ void ghi_sig_on_kick(int sig, siginfo_t *info, void *uc)
 	memcpy(&before, &((ucontext_t *)uc)->uc_sigmask, sizeof(before));
 	sys_sigprocmask(SIG_SETMASK, &before, &during);
 	ghi_signal_run_pending();
+	ghi_cancel_leave_window(uc);
 }
 
 void ghi_signal_broadcast(void (*fn)(void *), void *arg)

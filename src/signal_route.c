@@ -1,6 +1,7 @@
 /* Arrival and routing: which gthread gets a signal, and how it is interrupted; see signal.h. */
 #include <linux/membarrier.h>
 
+#include "src/cancel.h"
 #include "src/monitor.h"
 #include "src/park.h"
 #include "src/runtime.h"
@@ -19,10 +20,8 @@ static struct ghi_gthread *main_if_open(int sig)
 		   : NULL;
 }
 
-void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc)
+static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc)
 {
-	struct ghi_gthread *self = ghi_self();
-
 	if ((BIT(sig) & FAULTS) && info->si_code > 0) {
 		ghi_sig_run_in_place(self, sig, info, uc);
 		return;
@@ -45,6 +44,13 @@ void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc)
 		}
 	}
 	ghi_sig_run_in_place(self, sig, info, uc);
+}
+
+void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc)
+{
+	arrived(ghi_self(), sig, info, uc);
+	/* A kick may have come in front of this handler, whose return restarts the call. */
+	ghi_cancel_leave_window(uc);
 }
 
 void ghi_sig_fence_everywhere(void)

@@ -129,8 +129,8 @@ void ghi_signal_run_pending(void)
 			break;
 		run_queued(self, first); /* one at a time: the handler may leave by siglongjmp */
 	}
-	if ((self->cancel & GHI_CANCEL_ASYNC) && ghi_cancel_requested(self))
+	if (ghi_cancel_async(self))
 		ghi_cancel_point(self);
-	if (ghi_cancel_requested(self)) /* for the next cancellation point */
+	if (load_relaxed(ghi_cancel_word(self)) & GHI_CANCEL_REQUESTED) /* for the next point */
 		store_relaxed(&self->sig_pending, 1u);
 }

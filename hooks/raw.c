@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 
 #include "hooks/hook.h"
+#include "hooks/priority.h"
 #include "src/lot.h"
 
 struct futex_wait {
@@ -186,6 +187,8 @@ EXPORT long syscall(long nr, ...)
 		case SYS_write:
 			return write((int)a, (const void *)b, (size_t)c);
 		}
+		if (ghi_priority_number(nr))
+			return ghi_ret(ghi_priority_call(self, nr, a, b, c, d));
 	}
 	/* Private futexes of kernel threads must meet gthreads in the lot; they wake both. */
 	if (nr == SYS_futex && ghi_runtime_running() && (b & FUTEX_PRIVATE_FLAG) &&

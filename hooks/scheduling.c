@@ -1,6 +1,6 @@
-/* Which processors a thread may use, its policy and priority.
+/* Which processors a thread may use.  (Policy and priority: priority.c.)
  *
- * Owns: the hooks on affinity and on scheduling parameters.  Called by: the program.  Must not
+ * Owns: the hooks on affinity, and sched_yield.  Called by: the program.  Must not
  * know: run queues; the runtime's scheduler has no priorities.
  */
 #include <limits.h>
@@ -85,33 +85,4 @@ EXPORT int sched_getaffinity(pid_t pid, size_t n, cpu_set_t *s)
 		return REAL(sched_getaffinity)(pid, n, s);
 	long r = get_affinity(self, n, s);
 	return r < 0 ? (int)ghi_ret(r) : 0;
-}
-
-EXPORT int pthread_setschedparam(pthread_t t, int policy, const struct sched_param *p)
-{
-	struct ghi_gthread *g = ghi_hook_gthread_of(t);
-	if (!g)
-		return REAL(pthread_setschedparam)(t, policy, p);
-	int lo = sched_get_priority_min(policy), hi = sched_get_priority_max(policy);
-	if (lo < 0 || p->sched_priority < lo || p->sched_priority > hi)
-		return EINVAL;
-	return policy == SCHED_OTHER || policy == SCHED_BATCH || policy == SCHED_IDLE ? 0 : EPERM;
-}
-
-EXPORT int pthread_getschedparam(pthread_t t, int *policy, struct sched_param *p)
-{
-	struct ghi_gthread *g = ghi_hook_gthread_of(t);
-	if (!g)
-		return REAL(pthread_getschedparam)(t, policy, p);
-	*policy = SCHED_OTHER;
-	p->sched_priority = 0;
-	return 0;
-}
-
-EXPORT int pthread_setschedprio(pthread_t t, int prio)
-{
-	struct ghi_gthread *g = ghi_hook_gthread_of(t);
-	if (!g)
-		return REAL(pthread_setschedprio)(t, prio);
-	return prio == 0 ? 0 : EINVAL;
 }

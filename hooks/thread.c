@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hooks/hook.h"
+#include "hooks/priority.h"
 #include "src/lot.h"
 #include "src/runtime.h"
 #include "src/stack.h"
@@ -76,6 +77,7 @@ static void gthread_entry(void *arg)
 }
 
 /* What pthread_attr_t says; the flag bits are the ABI of its initial part. */
+enum { NOTINHERITSCHED = 0x02, STACKADDR = 0x08, SCHED_SET = 0x20, POLICY_SET = 0x40 };
 static void read_attr(const pthread_attr_t *a, struct ghi_gthread_attr *ret)
 {
 	struct {
@@ -90,13 +92,16 @@ static void read_attr(const pthread_attr_t *a, struct ghi_gthread_attr *ret)
 	pthread_attr_getdetachstate(a, &detach);
 	ret->detached = detach == PTHREAD_CREATE_DETACHED;
 	pthread_attr_getguardsize(a, &ret->guard_size);
-	if (in->flags & 0x8) { /* ATTR_FLAG_STACKADDR */
+	if (in->flags & STACKADDR) {
 		ret->stack_addr = (char *)in->stackaddr - in->stacksize;
 		ret->stack_size = in->stacksize;
 	} else {
 		pthread_attr_getstacksize(a, &size);
 		ret->stack_size = in->stacksize || !ghi_config.stack ? size : 0;
 	}
+	ret->explicit_sched = in->flags & NOTINHERITSCHED && in->flags & (POLICY_SET | SCHED_SET);
+	ret->policy = in->flags & POLICY_SET ? in->policy : SCHED_OTHER;
+	ret->priority = in->flags & SCHED_SET ? in->priority : 0;
 }
 
 EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f, void *arg)
@@ -122,9 +127,17 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	if (self) {
 		g->sigmask = self->sigmask;
 		g->affinity = self->affinity;
+		g->prio = self->prio;
 		memcpy(g->name, self->name, sizeof(g->name));
 	} else {
 		sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
+	}
+	if (attr.explicit_sched) {
+		int r = ghi_priority_explicit(g, attr.policy, attr.priority);
+		if (r) {
+			ghi_gthread_recycle(g);
+			return r;
+		}
 	}
 	ghi_runtime_alive(1);
 	ghi_nosig_enter();

@@ -1,6 +1,7 @@
 /* Creating, pooling and finding gthreads; see gthread.h. */
 #include <pthread.h>
 #include <resolv.h>
+#include <sched.h>
 #include <string.h>
 #include <sys/resource.h>
 
@@ -180,6 +181,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->arg = arg;
 	g->result = PTHREAD_CANCELED; /* libc acts on requests by itself, too */
 	g->affinity = NULL;
+	g->prio = (struct ghi_prio){0};
 	g->altstack_sp = NULL;
 	g->altstack_size = 0;
 	g->altstack_flags = 2; /* SS_DISABLE */
@@ -225,6 +227,16 @@ struct ghi_gthread *ghi_gthread_of(uintptr_t pthread)
 }
 
 /* In a fork's child: every other gthread is gone; their memory stays enlisted and pooled. */
+struct ghi_gthread *ghi_gthread_of_tid(int32_t tid)
+{
+	if (tid < (int32_t)TID_FIRST)
+		return NULL;
+	for (struct ghi_gthread *g = ghi_gthread_all(); g; g = g->all_next)
+		if (g->tid == tid && load_acquire(&g->life) == GHI_LIFE_ALIVE)
+			return g;
+	return NULL;
+}
+
 void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 {
 	for (int i = 0; i < NPOOLS; i++)
@@ -237,4 +249,19 @@ void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 		if (g->life == GHI_LIFE_ALIVE || g->life == GHI_LIFE_EXITING)
 			ghi_gthread_recycle(g);
 	}
+}
+
+void ghi_gthread_prio_after_fork(struct ghi_gthread *survivor)
+{
+	struct ghi_prio p = survivor->prio;
+	int priority = p.priority; /* struct sched_param */
+	bool drop = p.reset && (p.policy == SCHED_FIFO || p.policy == SCHED_RR);
+
+	survivor->prio = (struct ghi_prio){0};
+	if (p.has & GHI_PRIO_NICE)
+		ghi_sys(SYS_setpriority, PRIO_PROCESS, 0, p.reset && p.nice < 0 ? 0 : p.nice);
+	if (p.has & GHI_PRIO_POLICY && !drop)
+		ghi_sys(SYS_sched_setscheduler, 0, p.policy, &priority);
+	if (p.has & GHI_PRIO_IO)
+		ghi_sys(SYS_ioprio_set, 1, 0, p.io);
 }

@@ -67,6 +67,16 @@ enum { GHI_JOINABLE, GHI_DETACHED, GHI_ENDED, GHI_JOINED };
 #define GHI_G_NATIVE 2u /* a worker's own context, where it searches and sleeps */
 #define GHI_G_USTACK 4u /* the program gave the stack */
 
+/* Scheduling parameters that a gthread set for itself (hooks/priority.c): answers, not effects. */
+struct ghi_prio {
+	uint8_t has; /* GHI_PRIO_*; what it does not have is as in the process */
+	uint8_t policy, priority;
+	bool reset; /* a forked child starts with the ordinary ones */
+	int8_t nice;
+	uint16_t io;
+};
+enum { GHI_PRIO_POLICY = 1, GHI_PRIO_NICE = 2, GHI_PRIO_IO = 4 };
+
 struct ghi_gthread {
 	/* Touched by every switch; by the worker that runs it, or the owner of its stack. */
 	void *sp;		   /* saved context while suspended (ctx.h) */
@@ -113,6 +123,7 @@ struct ghi_gthread {
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
+	struct ghi_prio prio;	       /* what it believes its scheduling parameters are */
 	void *res;		       /* its struct __res_state, behind libc's __resp */
 };
 
@@ -176,6 +187,8 @@ struct ghi_gthread_attr {
 	size_t guard_size;
 	char *stack_addr; /* lowest byte of a stack the program owns, or NULL */
 	bool detached;
+	bool explicit_sched; /* policy and priority are not inherited */
+	int policy, priority;
 };
 
 /* A gthread ready to be given to ghi_ready(); NULL: out of memory.  May call malloc; parks never.
@@ -186,10 +199,14 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 void ghi_gthread_recycle(struct ghi_gthread *g);
 /* The gthread behind a pthread_t, or NULL for kernel threads. */
 struct ghi_gthread *ghi_gthread_of(uintptr_t pthread);
+/* The same by what gettid() answers it; not the main thread. */
+struct ghi_gthread *ghi_gthread_of_tid(int32_t tid);
 /* Every mapping ever made, newest first, linked by all_next. */
 struct ghi_gthread *ghi_gthread_all(void);
 size_t ghi_gthread_default_stack(void);
 int32_t ghi_gthread_new_tid(void);
 void ghi_gthread_after_fork(struct ghi_gthread *survivor);
+/* The only thread of a child has the kernel's parameters; gives it what the note says. */
+void ghi_gthread_prio_after_fork(struct ghi_gthread *survivor);
 
 #endif

@@ -251,6 +251,7 @@ void ghi_runtime_fork_child(void)
 	ghi_tls.tid = 0;
 	ghi_tls.home = self;
 	main_gthread = NULL;
+	ghi_gthread_prio_after_fork(self);
 	self->wake = GHI_WAKE_IDLE;
 	self->sig_pending = 0;
 	self->sigq = NULL;

@@ -1,0 +1,14 @@
+/* Scheduling parameters of gthreads, for the other hooks: see priority.c. */
+#ifndef GHI_HOOKS_PRIORITY_H
+#define GHI_HOOKS_PRIORITY_H
+
+#include "src/gthread.h"
+
+/* Is it one of the system calls below? */
+bool ghi_priority_number(long nr);
+/* Result or -errno; a NULL self, and whoever is no gthread, go to the kernel. */
+long ghi_priority_call(struct ghi_gthread *self, long nr, long a, long b, long c, long d);
+/* 0 or an error number. */
+int ghi_priority_explicit(struct ghi_gthread *g, int policy, int priority);
+
+#endif

@@ -241,9 +241,20 @@ void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 {
 	for (int i = 0; i < NPOOLS; i++)
 		pools[i].lock = 0;
+	/* libc's fork() leaves only the caller on its lists; the pooled blocks go back on them, for
+	 * a dlopen() that comes when they are in use again.  All of them or none: after a clone()
+	 * alone they are still there. */
+	bool known = false, listed = false;
 	for (struct ghi_gthread *g = all; g; g = g->all_next) {
-		if (g == survivor || g->life == GHI_LIFE_FREE)
+		if (g == survivor)
 			continue;
+		listed = known ? listed : ghi_tls_listed(g->tp);
+		known = true;
+		if (!listed)
+			ghi_tls_enlist(g->tp);
+		if (g->life == GHI_LIFE_FREE)
+			continue;
+		ghi_tls_wipe(g->tp);
 		/* A mapping may have been between life and pool when fork() came: leak rather than
 		 * guess, except those that certainly lived. */
 		if (g->life == GHI_LIFE_ALIVE || g->life == GHI_LIFE_EXITING)

@@ -22,6 +22,7 @@ enum {
 	HEAD_DTV = 8,
 	HEAD_SELF = 16,
 	HEAD_MULTIPLE = 24,
+	HEAD_GSCOPE = 28, /* in the middle of a look-up by the loader */
 	HEAD_COPY = 32,
 	HEAD_COPY_END = 56 /* sysinfo, stack guard, pointer guard */
 };
@@ -132,6 +133,16 @@ void ghi_tls_after_fork(void)
 	modules.adds = 0; /* it may have been half written */
 }
 
+static void enlist(struct ghi_list_t *node, struct ghi_list_t *head)
+{
+	ghi_lock(&list_lock);
+	node->prev = head;
+	node->next = head->next;
+	head->next->prev = node;
+	store_release(&head->next, node);
+	ghi_unlock(&list_lock);
+}
+
 int ghi_tls_build(uintptr_t tcb, int32_t tid)
 {
 	if (!ghi_libc.allocate_tls((void *)tcb))
@@ -148,13 +159,41 @@ int ghi_tls_build(uintptr_t tcb, int32_t tid)
 		node->next = node->prev = node;
 		return 0;
 	}
-	ghi_lock(&list_lock);
-	node->prev = head;
-	node->next = head->next;
-	head->next->prev = node;
-	store_release(&head->next, node);
-	ghi_unlock(&list_lock);
+	enlist(node, head);
 	return 0;
+}
+
+/* In a fork's child a gthread that is no more left its block in the middle of things: data of keys,
+ * cleanup handlers, libc's flags.  What build() found zeroed is zeroed again. */
+void ghi_tls_wipe(uintptr_t tcb)
+{
+	void **level1 = (void **)(tcb + (uintptr_t)ghi_libc.specific);
+	struct ghi_list_t *node = (void *)(tcb + (uintptr_t)ghi_libc.list), kept = {0};
+
+	for (unsigned i = 1; i < TSD_KEYS / TSD_LEVEL2; i++)
+		free(level1[i]); /* from calloc in setspecific; the first lies in the block */
+	if (ghi_libc.list >= 0)
+		kept = *node;
+	memset((char *)tcb + HEAD_COPY_END, 0, ghi_libc.tcb_size - HEAD_COPY_END);
+	AT(tcb, HEAD_GSCOPE, int) = 0;
+	if (ghi_libc.list >= 0)
+		*node = kept;
+}
+
+bool ghi_tls_listed(uintptr_t tcb)
+{
+	struct ghi_list_t *head = ghi_libc.stack_user;
+	if (ghi_libc.list < 0 || !head)
+		return true; /* there is no list to be on */
+	for (struct ghi_list_t *n = head->next; n != head; n = n->next)
+		if (n == (void *)(tcb + (uintptr_t)ghi_libc.list))
+			return true;
+	return false;
+}
+
+void ghi_tls_enlist(uintptr_t tcb)
+{
+	enlist((void *)(tcb + (uintptr_t)ghi_libc.list), ghi_libc.stack_user);
 }
 
 static int note_counters(struct dl_phdr_info *i, size_t size, void *arg)

@@ -9,6 +9,7 @@
 #ifndef GHI_TLS_H
 #define GHI_TLS_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -46,6 +47,11 @@ int ghi_tls_build(uintptr_t tcb, int32_t tid);
 /* Makes a used TCB as good as new: every module's TLS except libc's own (it holds malloc's cache).
  */
 void ghi_tls_refresh(uintptr_t tcb, int32_t tid);
+/* In a fork's child, for a block that was in use. */
+void ghi_tls_wipe(uintptr_t tcb);
+/* Is it on libc's list of threads with a stack of their own?  Puts it there. */
+bool ghi_tls_listed(uintptr_t tcb);
+void ghi_tls_enlist(uintptr_t tcb);
 /* In a fork's child: nobody else holds the locks any more. */
 void ghi_tls_after_fork(void);
 /* On the new gthread itself, first thing: ctype tables, locale, errno, resolver state. */

@@ -1,5 +1,5 @@
-/* Ends by a fatal signal in a thread: argv[1] says how.  The status must be the native one, with and
- * without a crash report in front of it. */
+/* Ends by a fatal signal in a thread: argv[1] says how.  The status must be the native one, with
+ * and without a crash report in front of it. */
 #include "check.h"
 #include <signal.h>
 

@@ -2,6 +2,8 @@
  * built here loads on glibc 2.31.  Force-included in every object of the library (Makefile). */
 #if defined(__x86_64__) && !defined(GHI_NO_SYMVER)
 __asm__(".symver __pthread_register_cancel, __pthread_register_cancel@GLIBC_2.3.3");
+__asm__(".symver _pthread_cleanup_push, _pthread_cleanup_push@GLIBC_2.2.5");
+__asm__(".symver _pthread_cleanup_pop, _pthread_cleanup_pop@GLIBC_2.2.5");
 __asm__(".symver __pthread_unregister_cancel, __pthread_unregister_cancel@GLIBC_2.3.3");
 __asm__(".symver dladdr, dladdr@GLIBC_2.2.5");
 __asm__(".symver dlopen, dlopen@GLIBC_2.2.5");

@@ -11,9 +11,24 @@ enum { BUSY = 1, DONE = 2, GENERATION = 4 };
 uint32_t
     ghi_once_generation; /* += GENERATION in a fork's child: nobody runs what was in progress */
 
+/* libc runs these by themselves when the initialiser has no unwind tables. */
+extern void _pthread_cleanup_push(struct _pthread_cleanup_buffer *, void (*)(void *), void *);
+extern void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *, int);
+
+struct run {
+	pthread_once_t *o; /* NULL: over */
+	struct _pthread_cleanup_buffer buffer;
+};
+
+/* By an exception or the unwinding of a cancellation, or by libc from its list of buffers. */
 static void abandon(void *arg)
 {
-	pthread_once_t *o = arg;
+	struct run *r = arg;
+	pthread_once_t *o = r->o;
+	if (!o)
+		return;
+	r->o = NULL;
+	_pthread_cleanup_pop(&r->buffer, 0);
 	store_release((uint32_t *)o, 0u);
 	ghi_lot_wake(o, INT_MAX, 0, NULL, NULL);
 }
@@ -44,9 +59,12 @@ int ghi_once(pthread_once_t *o, void (*fn)(void))
 		if (cas_acq_rel(word, &s, (uint32_t)BUSY | ghi_once_generation))
 			break;
 	}
-	pthread_cleanup_push(abandon, o);
+	struct run run = {.o = o};
+	_pthread_cleanup_push(&run.buffer, abandon, &run);
+	pthread_cleanup_push(abandon, &run);
 	fn();
 	pthread_cleanup_pop(0);
+	_pthread_cleanup_pop(&run.buffer, 0);
 	store_release(word, (uint32_t)DONE);
 	ghi_lot_wake(o, INT_MAX, 0, NULL, NULL);
 	return 0;

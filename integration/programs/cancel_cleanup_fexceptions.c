@@ -1,0 +1,1 @@
+#include "cancel_cleanup.c" /* with -fexceptions, see the Makefile */

@@ -3,8 +3,10 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
 
-#include "hooks/hook.h"
+#include "hooks/offload.h"
 #include "src/fdtab.h"
 #include "src/poller.h"
 
@@ -16,10 +18,16 @@ static bool runtime_owns(int fd)
 
 EXPORT int close(int fd)
 {
+	struct ghi_gthread *self = ghi_hook_self();
 	if (runtime_owns(fd))
 		return (int)ghi_ret(-EBADF);
+	if (self)
+		ghi_cancel_point(self);
 	ghi_fd_forget(fd);
-	return REAL(close)(fd);
+	if (!self)
+		return REAL(close)(fd);
+	/* A socket may linger, a terminal drain.  Never again after EINTR: the number is gone. */
+	return (int)ghi_ret(BLOCKING(self, ghi_sys(SYS_close, fd)));
 }
 
 EXPORT int fclose(FILE *f)
@@ -96,37 +104,60 @@ EXPORT int epoll_create1(int flags)
 /* Opening a FIFO waits for its other end, and a disk may be slow: the slot goes on. */
 static int opened(struct ghi_gthread *self, int dir, const char *path, int flags, unsigned mode)
 {
-	if (self)
-		ghi_cancel_point(self);
-	return fresh(self ? (int)ghi_ret(BLOCKING_RESTART(
-				self, ghi_sys_point(self, SYS_openat, dir, path, flags, mode)))
-			  : (int)ghi_ret(ghi_sys(SYS_openat, dir, path, flags, mode)));
+	return fresh((int)ghi_ret(OFFLOAD(self, GHI_OFF_POINT | GHI_OFF_RESTART, SYS_openat, dir,
+					  (long)path, flags, (long)mode)));
+}
+
+static bool makes(int flags)
+{
+	return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
 }
 
 EXPORT int open(const char *path, int flags, ...)
 {
 	va_list ap;
 	va_start(ap, flags);
-	unsigned mode = va_arg(ap, unsigned);
+	unsigned mode = makes(flags) ? va_arg(ap, unsigned) : 0;
 	va_end(ap);
 	HOOK_ENTER(self, fresh(REAL(open)(path, flags, mode)));
-	return opened(self, AT_FDCWD, path, flags, flags & (O_CREAT | O_TMPFILE) ? mode : 0);
+	return opened(self, AT_FDCWD, path, flags, mode);
 }
 
 EXPORT int openat(int dir, const char *path, int flags, ...)
 {
 	va_list ap;
 	va_start(ap, flags);
-	unsigned mode = va_arg(ap, unsigned);
+	unsigned mode = makes(flags) ? va_arg(ap, unsigned) : 0;
 	va_end(ap);
 	HOOK_ENTER(self, fresh(REAL(openat)(dir, path, flags, mode)));
-	return opened(self, dir, path, flags, flags & (O_CREAT | O_TMPFILE) ? mode : 0);
+	return opened(self, dir, path, flags, mode);
+}
+
+/* Without a mode where one is needed libc ends the program. */
+EXPORT int __open_2(const char *path, int flags)
+{
+	HOOK_ENTER(self, fresh(REAL(__open_2)(path, flags)));
+	return makes(flags) ? REAL(__open_2)(path, flags) : opened(self, AT_FDCWD, path, flags, 0);
+}
+
+EXPORT int __openat_2(int dir, const char *path, int flags)
+{
+	HOOK_ENTER(self, fresh(REAL(__openat_2)(dir, path, flags)));
+	return makes(flags) ? REAL(__openat_2)(dir, path, flags)
+			    : opened(self, dir, path, flags, 0);
 }
 
 EXPORT int creat(const char *path, mode_t mode)
 {
 	HOOK_ENTER(self, fresh(REAL(creat)(path, mode)));
 	return opened(self, AT_FDCWD, path, O_CREAT | O_WRONLY | O_TRUNC, mode);
+}
+
+EXPORT int open_by_handle_at(int mount, struct file_handle *h, int flags)
+{
+	HOOK_ENTER(self, fresh(REAL(open_by_handle_at)(mount, h, flags)));
+	return fresh((int)ghi_ret(OFFLOAD(self, GHI_OFF_POINT | GHI_OFF_RESTART,
+					  SYS_open_by_handle_at, mount, (long)h, flags)));
 }
 
 /* A second number for the same open file. */
@@ -140,6 +171,7 @@ static int duplicated(int from, int to)
 			b->timeout[GHI_RD] = a->timeout[GHI_RD];
 			b->timeout[GHI_WR] = a->timeout[GHI_WR];
 			a->shared = b->shared = true;
+			b->own_epoch = a->own_epoch;
 		}
 	}
 	return to;
@@ -222,9 +254,7 @@ static int fcntl_any(int (*libc)(int, int, long), int fd, int cmd, long arg)
 		return r;
 	case F_SETLKW:
 	case F_OFD_SETLKW:
-		ghi_cancel_point(self);
-		return (int)ghi_ret(
-		    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_fcntl, fd, cmd, arg)));
+		return (int)ghi_ret(ghi_file_lock(self, fd, cmd, arg));
 	default:
 		return libc(fd, cmd, arg);
 	}
@@ -248,14 +278,41 @@ EXPORT int fcntl64(int fd, int cmd, ...)
 	return fcntl_any(&REAL(fcntl64), fd, cmd, arg);
 }
 
+/* Some requests wait: output that drains, a modem's lines, a device. */
 EXPORT int ioctl(int fd, unsigned long req, ...)
 {
 	va_list ap;
 	va_start(ap, req);
 	void *arg = va_arg(ap, void *);
 	va_end(ap);
-	int r = REAL(ioctl)(fd, req, arg);
 	if (req == FIONBIO)
 		ghi_fd_flags_changed();
-	return r;
+	HOOK_ENTER(self, REAL(ioctl)(fd, req, arg));
+	long r = OFFLOAD(self, GHI_OFF_RESTART, SYS_ioctl, fd, (long)req, (long)arg);
+	if (req == FIONBIO)
+		ghi_fd_flags_changed();
+	return (int)ghi_ret(r);
+}
+
+EXPORT int tcdrain(int fd)
+{
+	HOOK_ENTER(self, REAL(tcdrain)(fd));
+	return (int)ghi_ret(
+	    OFFLOAD(self, GHI_OFF_POINT | GHI_OFF_RESTART, SYS_ioctl, fd, TCSBRK, 1));
+}
+
+EXPORT int tcsendbreak(int fd, int how_long)
+{
+	HOOK_ENTER(self, REAL(tcsendbreak)(fd, how_long));
+	return BLOCKING(self, REAL(tcsendbreak)(fd, how_long));
+}
+
+EXPORT int eventfd_read(int fd, eventfd_t *value)
+{
+	return read(fd, value, sizeof(*value)) == sizeof(*value) ? 0 : -1;
+}
+
+EXPORT int eventfd_write(int fd, eventfd_t value)
+{
+	return write(fd, &value, sizeof(value)) == sizeof(value) ? 0 : -1;
 }

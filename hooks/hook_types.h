@@ -2,6 +2,9 @@
 #ifndef GHI_HOOK_TYPES_H
 #define GHI_HOOK_TYPES_H
 
+#include <aio.h>
+#include <fcntl.h>
+#include <mqueue.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
@@ -15,7 +18,9 @@
 #include <sys/timerfd.h>
 #include <sys/resource.h>
 #include <sys/select.h>
+#include <sys/sem.h>
 #include <sys/socket.h>
+#include <sys/statfs.h>
 #include <sys/types.h>
 #include <sys/uio.h>
 #include <threads.h>

@@ -1,12 +1,14 @@
 /* The shared loop of descriptor hooks; see io.h.  DESIGN: per call, try without waiting, then park;
  * the flags of an open file description are never changed. */
-#include <alloca.h>
 #include <fcntl.h>
-#include <limits.h>
 #include <poll.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <termios.h>
 
 #include "hooks/io.h"
+#include "hooks/offload.h"
 
 #ifndef RWF_NOWAIT
 #define RWF_NOWAIT 8
@@ -15,8 +17,8 @@
 bool ghi_io_nonblock(int fd, struct ghi_fd *e)
 {
 	uint32_t epoch = load_acquire(&ghi_fd_flags_epoch);
-	if (e->flags_epoch == epoch)
-		return e->nonblock;
+	if (e->flags_epoch == epoch && !e->nonblock && ghi_fd_private(e))
+		return false;
 	long flags = ghi_sys(SYS_fcntl, fd, F_GETFL);
 	e->nonblock = flags >= 0 && (flags & O_NONBLOCK);
 	e->flags_epoch = epoch;
@@ -32,6 +34,14 @@ enum ghi_fd_kind ghi_io_socket_kind(int domain, int type)
 	return domain == AF_UNIX ? GHI_FD_UNIX_STREAM : GHI_FD_SOCKET;
 }
 
+static uint64_t socket_timeout(int fd, int dir)
+{
+	struct timeval t = {0};
+	socklen_t n = sizeof(t);
+	ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, dir == GHI_RD ? SO_RCVTIMEO : SO_SNDTIMEO, &t, &n);
+	return (uint64_t)t.tv_sec * GHI_SEC + (uint64_t)t.tv_usec * GHI_US;
+}
+
 void ghi_io_classify(int fd, struct ghi_fd *e)
 {
 	struct stat st;
@@ -42,40 +52,74 @@ void ghi_io_classify(int fd, struct ghi_fd *e)
 		return;
 	/* Files: a call that may wait for the disk takes the whole request, as natively; RWF_NOWAIT
 	 * would answer with the part that is cached. */
-	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode))
+	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode)) {
 		e->kind = GHI_FD_FILE;
-	else if (!S_ISSOCK(st.st_mode))
+	} else if (S_ISCHR(st.st_mode)) {
+		e->kind = GHI_FD_CHAR;
+	} else if (!S_ISSOCK(st.st_mode)) {
 		e->kind = (st.st_mode & S_IFMT) ? GHI_FD_POLLED : GHI_FD_ANON;
-	else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
-		 ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0)
+	} else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
+		   ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0) {
+		/* Where it comes from somebody may have set timeouts already. */
+		e->timeout[GHI_RD] = socket_timeout(fd, GHI_RD);
+		e->timeout[GHI_WR] = socket_timeout(fd, GHI_WR);
 		e->kind = (uint8_t)ghi_io_socket_kind(domain, type);
+	}
+}
+
+static short events_now(int fd, short events)
+{
+	struct pollfd p = {.fd = fd, .events = events};
+	struct timespec now = {0, 0};
+	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) > 0 ? p.revents : 0;
 }
 
 bool ghi_io_ready(int fd, int dir)
 {
-	struct pollfd p = {.fd = fd, .events = dir == GHI_RD ? POLLIN : POLLOUT};
-	struct timespec now = {0, 0};
-	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) > 0;
+	return events_now(fd, dir == GHI_RD ? POLLIN : POLLOUT) != 0;
+}
+
+/* The call that may take long.  A number that was reused behind our back may be no file any more:
+ * after one that did, it is asked again what it is. */
+static long on_kernel_thread(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
+{
+	long r = BLOCKING_RESTART(self, io->block(io));
+	if (!self->worker->slot)
+		e->kind = GHI_FD_UNKNOWN;
+	return r;
+}
+
+/* The socket's timeout ended the wait.  It is remembered by number: does it stand? */
+static bool timeout_stands(struct ghi_io *io, struct ghi_fd *e)
+{
+	uint64_t now = socket_timeout(io->fd, io->dir);
+	if (now == e->timeout[io->dir])
+		return true;
+	e->timeout[io->dir] = now;
+	io->until = 0;
+	return false;
 }
 
 long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 {
 	struct ghi_fd *e = ghi_fd_get(io->fd);
-	uint64_t deadline = 0;
 	uint32_t seq;
 	long r;
 
 	ghi_cancel_point(self);
-	if (!e)
-		return -EBADF;
-	ghi_io_classify(io->fd, e);
-	if (e->kind == GHI_FD_FILE)
+	if (!e) /* no such number, or one beyond our table */
 		return BLOCKING_RESTART(self, io->block(io));
+	if (!io->queue)
+		ghi_io_classify(io->fd, e);
+	if (e->kind == GHI_FD_FILE && !io->queue)
+		return on_kernel_thread(self, io, e);
 	self->sig_ran = 0;
 	for (;;) {
 		seq = load_acquire(&e->seq[io->dir]); /* (F1) */
-		/* Known to be empty since the last look: another system call would say EAGAIN. */
-		bool empty = io->dir == GHI_RD && e->armed && load_relaxed(&e->drained) == seq &&
+		/* Known to be empty since the last look: another system call would say EAGAIN (or,
+		 * where only whole records come, that the arguments are wrong). */
+		bool empty = io->dir == GHI_RD && e->armed && !io->queue &&
+			     e->kind != GHI_FD_ANON && load_relaxed(&e->drained) == seq &&
 			     !e->hup && !io->dontwait && !ghi_io_nonblock(io->fd, e);
 		if (!empty) {
 			r = io->try(io, e); /* (F2) */
@@ -86,14 +130,21 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 			if (io->dir == GHI_RD)
 				store_relaxed(&e->drained, seq);
 		}
-		if (!deadline)
-			deadline =
-			    e->timeout[io->dir] ? ghi_deadline_in(e->timeout[io->dir]) : GHI_NEVER;
-		int w = ghi_wait_fd(self, io->fd, io->dir, seq, deadline, io->why); /* (F3), (F4) */
+		if (!io->until)
+			io->until = io->deadline	  ? io->deadline
+				    : e->timeout[io->dir] ? ghi_deadline_in(e->timeout[io->dir])
+							  : GHI_NEVER;
+		int w =
+		    ghi_wait_fd(self, io->fd, io->dir, seq, io->until, io->why); /* (F3), (F4) */
 		if (w == 0)
 			continue;
-		if (w == -ETIMEDOUT)
-			return -EAGAIN;
+		if (w == -ETIMEDOUT) {
+			if (io->deadline)
+				return w;
+			if (timeout_stands(io, e))
+				return -EAGAIN;
+			continue;
+		}
 		if (w == -EINTR || w == -ECANCELED) {
 			/* With a timeout set on the socket a call never restarts. */
 			if (ghi_hook_interrupted(self, w, io->restarts && !e->timeout[io->dir]))
@@ -103,7 +154,7 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 		if (w == -EBADF)
 			return w;
 		/* Not for epoll (a file), or the system has no memory for a registration. */
-		return BLOCKING_RESTART(self, io->block(io));
+		return on_kernel_thread(self, io, e);
 	}
 	if (r >= 0) {
 		if (io->took_all)
@@ -116,7 +167,60 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 	return r;
 }
 
-static long nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct iovec *v, int n)
+/* ---- reading and writing without blocking --------------------------------------------------- */
+
+size_t ghi_io_sum(const struct iovec *v, int n)
+{
+	size_t sum = 0;
+	for (int i = 0; i < n; i++)
+		sum += v[i].iov_len;
+	return sum;
+}
+
+/* Is it the kernel's to answer at once, ready or not? */
+static bool answers_at_once(int fd, struct ghi_fd *e, int dir, const struct iovec *v, int n)
+{
+	struct iovec one = {0};
+	size_t sum = 0;
+
+	if (n <= 0 || n > 1024)
+		return true;
+	for (int i = 0; i < n && !sum; i++) {
+		if (ghi_copy_in(&one, &v[i], sizeof(one)) < 0)
+			return true;
+		sum += one.iov_len;
+	}
+	if (!sum)
+		return true;
+	if (dir != GHI_RD)
+		return false;
+	if (e->kind == GHI_FD_ANON) {
+		/* eventfd, timerfd, signalfd: too short for a record is EINVAL. */
+		char link[48], name[32] = "";
+		ghi_format(link, sizeof(link), "/proc/self/fd/%d", fd);
+		ghi_sys(SYS_readlinkat, AT_FDCWD, link, name, sizeof(name) - 1);
+		size_t least = !strcmp(name, "anon_inode:[signalfd]")  ? 128
+			       : !strcmp(name, "anon_inode:[eventfd]") ? 8
+			       : !strcmp(name, "anon_inode:[timerfd]") ? 8
+								       : 0;
+		return n == 1 && sum < least;
+	}
+	if (e->kind == GHI_FD_CHAR) {
+		/* A terminal answers without input when it need not wait for a character, stops
+		 * whoever reads in the background, and then poll says nothing. */
+		struct termios t;
+		int group = 0;
+		if (ghi_sys(SYS_ioctl, fd, TCGETS, &t) < 0)
+			return false;
+		if (!(t.c_lflag & ICANON) && t.c_cc[VMIN] == 0)
+			return true;
+		return ghi_sys(SYS_ioctl, fd, TIOCGPGRP, &group) == 0 &&
+		       group != (int)ghi_sys(SYS_getpgid, 0);
+	}
+	return false;
+}
+
+long ghi_io_nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct iovec *v, int n)
 {
 	long plain = nr == SYS_preadv2 ? SYS_readv : SYS_writev;
 	if (!e->no_nowait && ghi_config.rwf_nowait) {
@@ -126,79 +230,116 @@ static long nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 			return r;
 		e->no_nowait = true;
 	}
-	/* Too short for any record: the kernel says EINVAL at once, ready or not. */
-	if (e->kind == GHI_FD_ANON && n == 1 && v->iov_len < 8)
-		return ghi_sys(plain, io->fd, v, n);
-	/* tty, old kernels: readiness first.  If another process is faster, the kernel thread waits
-	 * and the monitor hands its slot on. */
-	if (!ghi_io_ready(io->fd, io->dir))
+	/* Terminals, old kernels: readiness first.  If another process is faster, the kernel thread
+	 * waits and the monitor hands its slot on. */
+	if (!ghi_io_ready(io->fd, io->dir) && !answers_at_once(io->fd, e, io->dir, v, n))
 		return -EAGAIN;
 	struct ghi_gthread *self = ghi_self();
 	return BLOCKING_RESTART(self, ghi_sys_point(self, plain, io->fd, v, n));
 }
 
-long ghi_io_readv(struct ghi_io *io, struct ghi_fd *e, const struct iovec *v, int n)
+long ghi_io_read(struct ghi_io *io, struct ghi_fd *e, void *buf, size_t n)
 {
 	if (ghi_fd_is_socket(e)) {
-		struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
-		long r = n == 1 ? ghi_sys(SYS_recvfrom, io->fd, v->iov_base, v->iov_len,
-					  MSG_DONTWAIT, NULL, NULL)
-				: ghi_sys(SYS_recvmsg, io->fd, &m, MSG_DONTWAIT);
+		long r = ghi_sys(SYS_recvfrom, io->fd, buf, n, MSG_DONTWAIT, NULL, NULL);
 		if (r != -ENOTSOCK)
 			return r;
 		e->kind = GHI_FD_UNKNOWN; /* the number was reused behind our back */
+		ghi_io_classify(io->fd, e);
 	}
-	return nowait(io, e, SYS_preadv2, v, n);
+	struct iovec v = {buf, n};
+	return ghi_io_nowait(io, e, SYS_preadv2, &v, 1);
 }
 
-long ghi_io_writev(struct ghi_io *io, struct ghi_fd *e, const struct iovec *v, int n)
+long ghi_io_write(struct ghi_io *io, struct ghi_fd *e, const void *buf, size_t n)
 {
 	if (ghi_fd_is_socket(e)) {
-		struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)n};
-		long r = n == 1 ? ghi_sys(SYS_sendto, io->fd, v->iov_base, v->iov_len, MSG_DONTWAIT,
-					  NULL, 0)
-				: ghi_sys(SYS_sendmsg, io->fd, &m, MSG_DONTWAIT);
+		long r = ghi_sys(SYS_sendto, io->fd, buf, n, MSG_DONTWAIT, NULL, 0);
 		if (r != -ENOTSOCK)
 			return r;
 		e->kind = GHI_FD_UNKNOWN;
+		ghi_io_classify(io->fd, e);
 	}
-	return nowait(io, e, SYS_pwritev2, v, n);
+	struct iovec v = {(void *)buf, n};
+	return ghi_io_nowait(io, e, SYS_pwritev2, &v, 1);
 }
 
-long ghi_io_write_all(struct ghi_gthread *self, struct ghi_io *io, const struct iovec *v, int n)
-{
-	struct {
-		struct iovec *v;
-		int n;
-	} *args = io->args;
-	size_t total = 0, done = 0;
+/* ---- the rest of a call that moves in pieces ------------------------------------------------ */
 
-	for (int i = 0; i < n; i++)
-		total += v[i].iov_len;
-	for (;;) {
-		long r = ghi_io_run(self, io);
-		if (r < 0)
-			return done ? (long)done : r;
-		done += (size_t)r;
-		if (done >= total || r == 0)
-			return (long)done;
-		struct ghi_fd *e = ghi_fd_peek(io->fd);
-		if (io->dontwait || !e || ghi_io_nonblock(io->fd, e))
-			return (long)done;
-		/* The rest: skip what went out, in a copy of the caller's vector. */
-		if (args->v == v) {
-			struct iovec *copy = alloca((size_t)n * sizeof(*copy));
-			for (int i = 0; i < n; i++)
-				copy[i] = v[i];
-			args->v = copy;
+enum { WINDOW = 64 }; /* of the vector that is left, per system call */
+
+struct rest {
+	const struct iovec *v;
+	int n;
+	size_t done; /* bytes since the start of v */
+	int flags;
+	bool socket;
+};
+
+/* What is left, from where the last piece ended. */
+static int window(const struct rest *a, struct iovec *w)
+{
+	size_t skip = a->done;
+	int k = 0;
+	for (int i = 0; i < a->n && k < WINDOW; i++) {
+		if (skip >= a->v[i].iov_len) {
+			skip -= a->v[i].iov_len;
+			continue;
 		}
-		size_t skip = (size_t)r;
-		while (args->n && skip >= args->v->iov_len) {
-			skip -= args->v->iov_len;
-			args->v++;
-			args->n--;
-		}
-		args->v->iov_base = (char *)args->v->iov_base + skip;
-		args->v->iov_len -= skip;
+		w[k].iov_base = (char *)a->v[i].iov_base + skip;
+		w[k++].iov_len = a->v[i].iov_len - skip;
+		skip = 0;
 	}
+	return k;
+}
+
+static long try_rest(struct ghi_io *io, struct ghi_fd *e)
+{
+	struct rest *a = io->args;
+	struct iovec w[WINDOW];
+	struct msghdr m = {.msg_iov = w, .msg_iovlen = (size_t)window(a, w)};
+
+	if (!a->socket)
+		return ghi_io_nowait(io, e, io->dir == GHI_RD ? SYS_preadv2 : SYS_pwritev2, w,
+				     (int)m.msg_iovlen);
+	/* The kernel leaves an error that comes after the first piece to the next call. */
+	if (events_now(io->fd, 0) & POLLERR)
+		return -EPIPE;
+	return io->dir == GHI_RD
+		   ? ghi_sys(SYS_recvmsg, io->fd, &m, a->flags | MSG_DONTWAIT)
+		   : ghi_sys(SYS_sendmsg, io->fd, &m, a->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+}
+
+static long block_rest(struct ghi_io *io)
+{
+	struct rest *a = io->args;
+	struct iovec w[WINDOW];
+	int n = window(a, w);
+	return ghi_sys_point(ghi_self(), io->dir == GHI_RD ? SYS_readv : SYS_writev, io->fd, w, n);
+}
+
+long ghi_io_rest(struct ghi_gthread *self, struct ghi_io *first, const struct iovec *v, int n,
+		 size_t done, int flags)
+{
+	struct ghi_fd *e = ghi_fd_peek(first->fd);
+	struct rest a = {.v = v, .n = n, .done = done, .flags = flags};
+	size_t total;
+
+	if (!e || first->dontwait || (e->kind == GHI_FD_FILE && !first->queue) ||
+	    done >= (total = ghi_io_sum(v, n)) || ghi_io_nonblock(first->fd, e))
+		return (long)done;
+	a.socket = ghi_fd_is_socket(e);
+	while (a.done < total) {
+		struct ghi_io io = *first;
+		io.try = try_rest;
+		io.block = block_rest;
+		io.args = &a;
+		io.restarts = io.took_all = false;
+		long r = ghi_io_run(self, &io);
+		first->until = io.until;
+		if (r <= 0)
+			break;
+		a.done += (size_t)r;
+	}
+	return (long)a.done;
 }

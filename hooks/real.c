@@ -13,14 +13,18 @@ struct ghi_real real;
 
 static void *find(const char *name)
 {
-	static void *libc, *libpthread;
+	static void *libc, *libpthread, *librt;
 	if (!libc)
 		libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
 	if (!libpthread) /* holds the pthread functions before glibc 2.34 */
 		libpthread = dlopen("libpthread.so.0", RTLD_LAZY | RTLD_NOLOAD);
+	if (!librt) /* message queues and aio, until then too */
+		librt = dlopen("librt.so.1", RTLD_LAZY | RTLD_NOLOAD);
 	void *f = libc ? dlsym(libc, name) : NULL;
 	if (!f && libpthread)
 		f = dlsym(libpthread, name);
+	if (!f && librt)
+		f = dlsym(librt, name);
 	return f;
 }
 

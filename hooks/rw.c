@@ -1,19 +1,25 @@
-/* read, write and their vectors. */
+/* read, write and their vectors.
+ *
+ * A vector is looked at by the kernel first (preadv2, pwritev2): a bad address, a bad length and a
+ * sum of nothing are its to judge, before anything waits.
+ */
 #include <limits.h>
 
 #include "hooks/io.h"
 
 struct vec {
-	struct iovec *v; /* first two members: as ghi_io_write_all expects */
+	const struct iovec *v;
 	int n;
-	size_t want;
+	bool vector; /* the program's own: not looked at before the kernel has */
 };
 
 static long try_read(struct ghi_io *io, struct ghi_fd *e)
 {
 	struct vec *a = io->args;
-	long r = ghi_io_readv(io, e, a->v, a->n);
-	io->took_all = e->kind == GHI_FD_TCP && r > 0 && (size_t)r < a->want;
+	long r = a->vector ? ghi_io_nowait(io, e, SYS_preadv2, a->v, a->n)
+			   : ghi_io_read(io, e, a->v->iov_base, a->v->iov_len);
+	if (r > 0 && e->kind == GHI_FD_TCP)
+		io->took_all = (size_t)r < ghi_io_sum(a->v, a->n);
 	return r;
 }
 
@@ -26,7 +32,8 @@ static long block_read(struct ghi_io *io)
 static long try_write(struct ghi_io *io, struct ghi_fd *e)
 {
 	struct vec *a = io->args;
-	return ghi_io_writev(io, e, a->v, a->n);
+	return a->vector ? ghi_io_nowait(io, e, SYS_pwritev2, a->v, a->n)
+			 : ghi_io_write(io, e, a->v->iov_base, a->v->iov_len);
 }
 
 static long block_write(struct ghi_io *io)
@@ -35,39 +42,40 @@ static long block_write(struct ghi_io *io)
 	return ghi_sys_point(ghi_self(), SYS_writev, io->fd, a->v, a->n);
 }
 
-static long read_vec(struct ghi_gthread *self, int fd, const struct iovec *v, int n, size_t want)
+static long read_vec(struct ghi_gthread *self, int fd, struct vec *a)
 {
-	struct vec a = {(struct iovec *)v, n, want};
 	struct ghi_io io = {.fd = fd,
 			    .dir = GHI_RD,
 			    .why = GHI_PARK_READ,
 			    .try = try_read,
 			    .block = block_read,
-			    .args = &a,
+			    .args = a,
 			    .restarts = true};
 	return ghi_io_run(self, &io);
 }
 
-static long write_vec(struct ghi_gthread *self, int fd, const struct iovec *v, int n)
+static long write_vec(struct ghi_gthread *self, int fd, struct vec *a)
 {
-	struct vec a = {(struct iovec *)v, n, 0};
 	struct ghi_io io = {.fd = fd,
 			    .dir = GHI_WR,
 			    .why = GHI_PARK_WRITE,
 			    .try = try_write,
 			    .block = block_write,
-			    .args = &a,
+			    .args = a,
 			    .restarts = true};
-	return ghi_io_write_all(self, &io, v, n);
+	long r = ghi_io_run(self, &io);
+	return r > 0 ? ghi_io_rest(self, &io, a->v, a->n, (size_t)r, 0) : r;
 }
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
 {
 	HOOK_ENTER(self, REAL(read)(fd, buf, n));
-	if (n == 0 || n > SSIZE_MAX)
-		return REAL(read)(fd, buf, n);
+	if (n == 0 || n > SSIZE_MAX) { /* nothing to wait for */
+		ghi_cancel_point(self);
+		return ghi_ret(ghi_sys(SYS_read, fd, buf, n));
+	}
 	struct iovec v = {buf, n};
-	return ghi_ret(read_vec(self, fd, &v, 1, n));
+	return ghi_ret(read_vec(self, fd, &(struct vec){&v, 1, false}));
 }
 
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
@@ -80,37 +88,22 @@ EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
 EXPORT ssize_t write(int fd, const void *buf, size_t n)
 {
 	HOOK_ENTER(self, REAL(write)(fd, buf, n));
-	if (n == 0 || n > SSIZE_MAX)
-		return REAL(write)(fd, buf, n);
+	if (n == 0 || n > SSIZE_MAX) {
+		ghi_cancel_point(self);
+		return ghi_ret(ghi_sys(SYS_write, fd, buf, n));
+	}
 	struct iovec v = {(void *)buf, n};
-	return ghi_ret(write_vec(self, fd, &v, 1));
-}
-
-/* The sum of the lengths, 0 when the kernel should judge the vector itself. */
-static size_t checked_size(const struct iovec *v, int n)
-{
-	size_t sum = 0;
-	if (n <= 0 || n > IOV_MAX)
-		return 0;
-	for (int i = 0; i < n; i++)
-		if (v[i].iov_len > SSIZE_MAX || (sum += v[i].iov_len) > SSIZE_MAX)
-			return 0;
-	return sum;
+	return ghi_ret(write_vec(self, fd, &(struct vec){&v, 1, false}));
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
 {
 	HOOK_ENTER(self, REAL(readv)(fd, v, n));
-	size_t want = checked_size(v, n);
-	if (!want)
-		return REAL(readv)(fd, v, n);
-	return ghi_ret(read_vec(self, fd, v, n, want));
+	return ghi_ret(read_vec(self, fd, &(struct vec){v, n, true}));
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
 {
 	HOOK_ENTER(self, REAL(writev)(fd, v, n));
-	if (!checked_size(v, n))
-		return REAL(writev)(fd, v, n);
-	return ghi_ret(write_vec(self, fd, v, n));
+	return ghi_ret(write_vec(self, fd, &(struct vec){v, n, true}));
 }

@@ -77,3 +77,7 @@ def test_eventfd_and_timerfd(agree):
 
 def test_stdio_from_many_threads(agree):
     agree("io_stdio")
+
+
+def test_numbers_reused_by_raw_system_calls(agree):
+    agree("fd_raw")

@@ -11,9 +11,8 @@ enum { CHUNK = 1024, CHUNKS = 4096 };
 
 static struct ghi_fd *table[CHUNKS]; /* published by compare-and-swap, never freed */
 static uint32_t top_chunk;	     /* one past the highest chunk in use, a hint for ranges */
-static bool all_shared;
 
-uint32_t ghi_fd_flags_epoch = 1;
+uint32_t ghi_fd_flags_epoch = 1, ghi_fd_share_epoch = 1;
 
 struct ghi_fd *ghi_fd_peek(int fd)
 {
@@ -115,22 +114,24 @@ void ghi_fd_pass_on(struct ghi_fd *e, int dir)
 }
 
 /* Under the lock: the number means nothing any more. */
-static void reset(struct ghi_fd *e, struct ghi_gthread **ret_ready)
+static void reset(struct ghi_fd *e, enum ghi_wakeup why, struct ghi_gthread **ret_ready)
 {
 	e->generation++;
-	e->armed = e->hup = e->shared = e->accepting = e->no_nowait = false;
+	e->armed = e->hup = e->shared = e->no_nowait = false;
+	e->accepting = GHI_FD_ACCEPT_FREE;
+	e->own_epoch = 0;
 	e->kind = GHI_FD_UNKNOWN;
 	e->flags_epoch = 0;
 	e->timeout[GHI_RD] = e->timeout[GHI_WR] = 0;
 	store_release(&e->seq[GHI_RD], e->seq[GHI_RD] + 1);
 	store_release(&e->seq[GHI_WR], e->seq[GHI_WR] + 1);
-	wake_waiters(e, 3, GHI_WOKEN_CLOSED, true, ret_ready);
+	wake_waiters(e, 3, why, true, ret_ready);
 }
 
 static bool untouched(const struct ghi_fd *e)
 {
 	return !e->armed && e->kind == GHI_FD_UNKNOWN && !e->flags_epoch && !e->timeout[0] &&
-	       !e->timeout[1] && !e->shared && !e->accepting && !e->no_nowait &&
+	       !e->timeout[1] && !e->shared && !e->accepting && !e->no_nowait && !e->own_epoch &&
 	       ghi_list_empty(&e->waiters);
 }
 
@@ -143,9 +144,9 @@ void ghi_fd_forget(int fd)
 		return;
 	ghi_nosig_enter();
 	ghi_lock(&e->lock);
-	if (e->armed && (e->shared || all_shared))
+	if (e->armed && (e->shared || !ghi_fd_private(e)))
 		ghi_poller_disarm(fd); /* closing the number would not end the registration */
-	reset(e, &ready);
+	reset(e, GHI_WOKEN_CLOSED, &ready);
 	ghi_unlock(&e->lock);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
@@ -160,7 +161,7 @@ void ghi_fd_forget_range(unsigned lo, unsigned hi)
 
 void ghi_fd_fresh(int fd, enum ghi_fd_kind kind)
 {
-	struct ghi_fd *e = kind == GHI_FD_UNKNOWN ? ghi_fd_peek(fd) : ghi_fd_get(fd);
+	struct ghi_fd *e = kind == GHI_FD_UNKNOWN && !ghi_self() ? ghi_fd_peek(fd) : ghi_fd_get(fd);
 	struct ghi_gthread *ready = NULL;
 
 	if (!e)
@@ -168,24 +169,159 @@ void ghi_fd_fresh(int fd, enum ghi_fd_kind kind)
 	if (!untouched(e)) {
 		ghi_nosig_enter();
 		ghi_lock(&e->lock);
-		reset(e, &ready);
+		reset(e, GHI_WOKEN_CLOSED, &ready);
 		ghi_unlock(&e->lock);
 		ghi_ready_batch(ready);
 		ghi_nosig_leave();
 	}
 	e->kind = (uint8_t)kind;
+	if (ghi_self())
+		e->own_epoch = load_relaxed(&ghi_fd_share_epoch);
 }
+
+/* ---- sweeps --------------------------------------------------------------------------------- */
+
+static struct {
+	struct ghi_fd *head; /* entries with waiters, pushed by those; taken as a whole */
+	uint64_t due;	     /* valid while head is not NULL */
+	uint32_t round, busy;
+} sweep;
+
+static void list_entry(struct ghi_fd *e)
+{
+	struct ghi_fd *head = load_relaxed(&sweep.head);
+	do {
+		if (!head)
+			store_relaxed(&sweep.due, ghi_deadline_in(GHI_FD_SWEEP_PERIOD));
+		e->sweep_next = head;
+	} while (!cas_acq_rel(&sweep.head, &head, e));
+}
+
+bool ghi_fd_join(struct ghi_fd *e, int fd, struct ghi_fd_waiter *w)
+{
+	w->joined = load_relaxed(&sweep.round);
+	ghi_list_append(&e->waiters, &w->link);
+	if (e->listed)
+		return false;
+	e->listed = true;
+	e->number = fd;
+	list_entry(e);
+	return e->sweep_next == NULL; /* the first since the last sweep */
+}
+
+void ghi_fd_sweep_started(void)
+{
+	ghi_poller_timer_added(load_relaxed(&sweep.due));
+}
+
+uint64_t ghi_fd_sweep_next(void)
+{
+	return load_acquire(&sweep.head) ? load_relaxed(&sweep.due) : GHI_NEVER;
+}
+
+/* Under the lock.  The number may mean another file by now, of which our epoll knows nothing. */
+static void look_at(struct ghi_fd *e, unsigned dirs, struct ghi_gthread **ret_ready)
+{
+	int r = e->armed ? ghi_poller_rearm(e->number, e->generation, dirs) : 0;
+
+	if (r == 0)
+		e->armed_dirs = (uint8_t)dirs;
+	else /* closed behind our back; else a file, or no memory: whoever waits will see */
+		reset(e, r == -EBADF ? GHI_WOKEN_CLOSED : GHI_WOKEN_FD, ret_ready);
+}
+
+/* True: some wait of this entry is too young to be looked at. */
+static bool visit(struct ghi_fd *e, uint32_t round, struct ghi_gthread **ret_ready)
+{
+	unsigned old = 0, dirs = 0;
+	bool young = false;
+
+	for (struct ghi_list *n = e->waiters.next; n && n != &e->waiters; n = n->next) {
+		struct ghi_fd_waiter *w = ghi_container(n, struct ghi_fd_waiter, link);
+		dirs |= w->dirs;
+		if (w->joined == (uint32_t)GHI_FD_SWEPT)
+			continue;
+		if (round - w->joined < 2) {
+			young = true;
+			continue;
+		}
+		w->joined = (uint32_t)GHI_FD_SWEPT;
+		old |= w->dirs;
+	}
+	if (old)
+		look_at(e, dirs, ret_ready);
+	return young;
+}
+
+void ghi_fd_sweep(uint64_t now)
+{
+	struct ghi_gthread *ready = NULL;
+
+	if (!load_acquire(&sweep.head) || now < load_relaxed(&sweep.due) ||
+	    xchg_acq_rel(&sweep.busy, 1u))
+		return;
+	ghi_nosig_enter();
+	struct ghi_fd *e = xchg_acq_rel(&sweep.head, (struct ghi_fd *)NULL), *next;
+	uint32_t round = load_relaxed(&sweep.round) + 1;
+	store_relaxed(&sweep.round, round == (uint32_t)GHI_FD_SWEPT ? 0 : round);
+	bool again = false;
+	for (; e; e = next) {
+		next = e->sweep_next;
+		ghi_lock(&e->lock);
+		e->listed = visit(e, round, &ready);
+		if (e->listed) {
+			list_entry(e);
+			again = true;
+		}
+		ghi_unlock(&e->lock);
+	}
+	store_release(&sweep.busy, 0u);
+	if (again)
+		ghi_fd_sweep_started();
+	ghi_ready_batch(ready);
+	ghi_nosig_leave();
+}
+
+/* ---- the right to accept -------------------------------------------------------------------- */
+
+bool ghi_fd_accept_enter(struct ghi_fd *e)
+{
+	uint8_t now = GHI_FD_ACCEPT_FREE;
+	while (!cas_acq_rel(&e->accepting, &now, (uint8_t)(now ? GHI_FD_ACCEPT_CROWDED : 1)))
+		;
+	return now == GHI_FD_ACCEPT_FREE;
+}
+
+void ghi_fd_accept_leave(struct ghi_fd *e)
+{
+	struct ghi_gthread *ready = NULL;
+
+	if (xchg_acq_rel(&e->accepting, (uint8_t)GHI_FD_ACCEPT_FREE) != GHI_FD_ACCEPT_CROWDED)
+		return;
+	/* Not ghi_fd_pass_on: who was turned away may be about to join, with the old seq. */
+	ghi_nosig_enter();
+	ghi_lock(&e->lock);
+	store_release(&e->seq[GHI_RD], e->seq[GHI_RD] + 1);
+	wake_waiters(e, 1u << GHI_RD, GHI_WOKEN_FD, false, &ready);
+	ghi_unlock(&e->lock);
+	ghi_ready_batch(ready);
+	ghi_nosig_leave();
+}
+
+/* ---- shared files, fork --------------------------------------------------------------------- */
 
 void ghi_fd_mark_shared(int fd)
 {
 	struct ghi_fd *e = ghi_fd_get(fd);
-	if (e)
+	if (e) {
 		e->shared = true;
+		e->own_epoch = 0;
+	}
 }
 
 void ghi_fd_mark_all_shared(void)
 {
-	all_shared = true;
+	fetch_add_acq_rel(&ghi_fd_share_epoch, 1u);
 }
 
 void ghi_fd_after_fork(void)
@@ -194,10 +330,13 @@ void ghi_fd_after_fork(void)
 		for (unsigned i = 0; table[c] && i < CHUNK; i++) {
 			struct ghi_fd *e = &table[c][i];
 			e->lock = 0;
-			e->armed = e->accepting = false;
+			e->armed = e->listed = false;
+			e->accepting = GHI_FD_ACCEPT_FREE;
 			e->flags_epoch = 0;
 			e->generation++;
 			ghi_list_init(&e->waiters);
 		}
-	all_shared = true;
+	ghi_fd_share_epoch++;
+	sweep.head = NULL;
+	sweep.busy = 0;
 }

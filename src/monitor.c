@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <pthread.h>
 
+#include "src/fdtab.h"
 #include "src/monitor.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
@@ -185,6 +186,7 @@ static void *monitor_main(void *arg)
 		uint64_t now = ghi_now();
 		bool busy = look(now, &handed);
 		run_late_timers(now);
+		ghi_fd_sweep(now);
 		staff_idle_slots();
 		if (ghi_worker_asleep() && ghi_sched_any_work())
 			ghi_worker_notify();

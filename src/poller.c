@@ -86,6 +86,15 @@ int ghi_poller_arm(int fd, uint32_t generation)
 	return r;
 }
 
+int ghi_poller_rearm(int fd, uint32_t generation, unsigned dirs)
+{
+	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLPRI | EPOLLET,
+				 .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd};
+	ev.events |= (dirs & 1u << GHI_RD ? EPOLLIN : 0) | (dirs & 1u << GHI_WR ? EPOLLOUT : 0);
+	int r = (int)ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_MOD, fd, &ev);
+	return r == -ENOENT ? (int)ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_ADD, fd, &ev) : r;
+}
+
 void ghi_poller_disarm(int fd)
 {
 	struct epoll_event ev = {0};
@@ -113,7 +122,7 @@ void ghi_poller_timer_added(uint64_t deadline)
 /* (L3), (L4) */
 static void arm_earliest(void)
 {
-	uint64_t min = GHI_NEVER;
+	uint64_t min = ghi_fd_sweep_next();
 	for (unsigned i = 0; i < ghi_nslots; i++) {
 		uint64_t next = ghi_timers_next(ghi_slots[i].timers);
 		if (next < min)
@@ -133,6 +142,7 @@ static void timer_expired(void)
 	uint64_t now = ghi_now();
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		ghi_timers_run(ghi_slots[i].timers, now);
+	ghi_fd_sweep(now);
 	/* A busy worker may have taken this expiry from under the one that sleeps. */
 	if (load_relaxed(&poller.sleeping))
 		arm_earliest();

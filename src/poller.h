@@ -15,6 +15,7 @@
 #ifndef GHI_POLLER_H
 #define GHI_POLLER_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -22,6 +23,8 @@
 int ghi_poller_init(const char **ret_what);
 /* Registers fd for every event, tagged with its generation.  0, -EPERM (always ready), -errno. */
 int ghi_poller_arm(int fd, uint32_t generation);
+/* Registers whatever fd is now, for some directions; an edge that is there already counts anew. */
+int ghi_poller_rearm(int fd, uint32_t generation, unsigned dirs);
 /* Forgets fd explicitly; only needed while another descriptor of the same file stays open. */
 void ghi_poller_disarm(int fd);
 /* Fires events; returns their number.  timeout_ms: 0, or -1 to sleep until one comes. */

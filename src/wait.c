@@ -67,13 +67,14 @@ static uint32_t park_until(struct ghi_gthread *self, uint64_t deadline)
 }
 
 /* Registers the descriptor with the poller.  Under the entry's lock. */
-static int arm_locked(struct ghi_fd *e, int fd)
+static int arm_locked(struct ghi_fd *e, int fd, unsigned dirs)
 {
-	if (e->armed)
+	if (e->armed && (e->armed_dirs & dirs) == dirs)
 		return 0;
-	int r = ghi_poller_arm(fd, e->generation);
+	int r =
+	    e->armed ? ghi_poller_rearm(fd, e->generation, 3) : ghi_poller_arm(fd, e->generation);
 	if (r == 0)
-		e->armed = true;
+		e->armed = true, e->armed_dirs = 3;
 	else if (r == -EPERM)
 		e->kind = GHI_FD_FILE;
 	return r;
@@ -92,15 +93,17 @@ int ghi_wait_fd(struct ghi_gthread *self, int fd, int dir, uint32_t seq, uint64_
 	if ((r = ghi_wait_arm(self, why, (void *)(intptr_t)fd)))
 		goto out;
 	ghi_lock(&e->lock);
-	r = arm_locked(e, fd);
+	r = arm_locked(e, fd, w.dirs);
 	if (r || load_relaxed(&e->seq[dir]) != seq) { /* (F3) */
 		ghi_unlock(&e->lock);
 		ghi_wake_take(&self->wake);
 		self->reason = GHI_PARK_NONE;
 		goto out;
 	}
-	ghi_list_append(&e->waiters, &w.link); /* (F4) */
+	bool first = ghi_fd_join(e, fd, &w); /* (F4) */
 	ghi_unlock(&e->lock);
+	if (first)
+		ghi_fd_sweep_started();
 	uint32_t wakeup = park_until(self, deadline);
 	if (wakeup != GHI_WOKEN_FD && wakeup != GHI_WOKEN_CLOSED) {
 		ghi_lock(&e->lock);
@@ -116,7 +119,7 @@ out:
 int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline)
 {
 	unsigned joined = 0;
-	bool again = false, cut = false;
+	bool again = false, cut = false, first = false;
 	int r;
 
 	ghi_nosig_enter();
@@ -131,7 +134,7 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 		if (!e)
 			continue;
 		ghi_lock(&e->lock);
-		r = arm_locked(e, p->fd);
+		r = arm_locked(e, p->fd, p->dirs);
 		/* A file that was not ready a moment ago never will be (its exceptions, say);
 		 * without a registration for lack of memory, ask again soon. */
 		if (r && r != -EPERM && deadline > ghi_deadline_in(10 * GHI_MS)) {
@@ -142,9 +145,11 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 			   ((p->dirs & 2) && load_relaxed(&e->seq[GHI_WR]) != p->seq[GHI_WR])))
 			again = true; /* the caller's poll(0) will tell what it is */
 		else if (!r)
-			ghi_list_append(&e->waiters, &p->waiter.link);
+			first |= ghi_fd_join(e, p->fd, &p->waiter);
 		ghi_unlock(&e->lock);
 	}
+	if (first)
+		ghi_fd_sweep_started();
 	uint32_t wakeup = 0;
 	if (!again) {
 		wakeup = park_until(self, deadline);

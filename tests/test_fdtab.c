@@ -195,7 +195,8 @@ START_TEST(a_fresh_number_drops_what_was_known)
 {
 	struct ghi_fd *e = entry();
 	uint32_t generation = e->generation;
-	e->shared = e->accepting = true;
+	e->shared = true;
+	e->accepting = GHI_FD_ACCEPT_HELD;
 	ghi_fd_fresh(FD, GHI_FD_TCP);
 	ck_assert(!e->armed && !e->shared && !e->accepting);
 	ck_assert_uint_eq(e->kind, GHI_FD_TCP);
@@ -229,6 +230,7 @@ START_TEST(a_shared_number_is_disarmed_when_it_closes)
 	struct ghi_fd *e = ghi_fd_get(p[0]);
 	must_eq(ghi_poller_arm(p[0], e->generation), 0);
 	e->armed = true;
+	e->own_epoch = ghi_fd_share_epoch; /* known to this process alone */
 	e->shared = _i;
 	ghi_fd_forget(p[0]);
 	ghi_sys(SYS_close, p[0]);

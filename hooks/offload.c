@@ -1,0 +1,112 @@
+/* Calls that wait in the kernel; see offload.h. */
+#include <string.h>
+#include <sys/uio.h>
+
+#include "hooks/offload.h"
+#include "src/wait.h"
+
+static uint32_t inside; /* gthreads in a call without end */
+
+static long call(struct ghi_gthread *self, const struct ghi_offload *c)
+{
+	if (c->how & GHI_OFF_POINT)
+		return ghi_cancel_syscall(ghi_cancel_word(self), c->nr, c->a);
+	return ghi_sys(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+}
+
+/* A call said EINTR.  The kernel cannot know that a kick interrupted it and no handler ran. */
+static bool interrupted(struct ghi_gthread *self, unsigned how)
+{
+	if (how & GHI_OFF_POINT)
+		ghi_cancel_point(self);
+	return self->sig_ran & (how & GHI_OFF_RESTART ? GHI_SIG_RAN_NORESTART : GHI_SIG_RAN);
+}
+
+static long loop(struct ghi_gthread *self, struct ghi_offload *c)
+{
+	for (;;) {
+		long r = BLOCKING(self, call(self, c));
+		if (r != -EINTR || interrupted(self, c->how))
+			return r;
+		if (c->deadline && c->left) {
+			uint64_t now = ghi_now();
+			*c->left = ghi_ns_to_ts(c->deadline > now ? c->deadline - now : 0);
+		}
+	}
+}
+
+long ghi_offload(struct ghi_gthread *self, struct ghi_offload *c)
+{
+	if (c->how & GHI_OFF_POINT)
+		ghi_cancel_point(self);
+	self->sig_ran = 0;
+	return loop(self, c);
+}
+
+/* Steps of 1 to 16 ms: whoever will make the call succeed may be another process. */
+static long poll_it(struct ghi_gthread *self, struct ghi_offload *c,
+		    const struct ghi_offload_nowait *n)
+{
+	struct ghi_offload once = *c;
+	once.a[n->arg] = n->value;
+	for (uint64_t step = GHI_MS;; step = step < 16 * GHI_MS ? step * 2 : step) {
+		long r = call(self, &once);
+		if (r != n->busy)
+			return r;
+		uint64_t until = ghi_deadline_in(step);
+		if (c->deadline && until >= c->deadline) {
+			if (ghi_now() >= c->deadline)
+				return r;
+			until = c->deadline;
+		}
+		int w = ghi_wait_until(self, until, GHI_PARK_SLEEP);
+		if ((w == -EINTR || w == -ECANCELED) && interrupted(self, c->how))
+			return -EINTR;
+	}
+}
+
+long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
+		       const struct ghi_offload_nowait *n)
+{
+	uint32_t limit = (uint32_t)ghi_config.max_workers / 2;
+	long r;
+
+	if (c->how & GHI_OFF_POINT)
+		ghi_cancel_point(self);
+	self->sig_ran = 0;
+	/* The kernel thread may be left by cancellation: the count must not stay. */
+	if (fetch_add_acq_rel(&inside, 1u) >= limit) {
+		fetch_add_acq_rel(&inside, -1u);
+		return poll_it(self, c, n);
+	}
+	for (;;) {
+		r = BLOCKING(self, call(self, c));
+		if (r != -EINTR)
+			break;
+		if ((c->how & GHI_OFF_POINT) && ghi_cancel_requested(self)) {
+			fetch_add_acq_rel(&inside, -1u);
+			ghi_cancel_point(self);
+			return r;
+		}
+		if (interrupted(self, c->how & ~(unsigned)GHI_OFF_POINT))
+			break;
+		if (c->deadline && c->left) {
+			uint64_t now = ghi_now();
+			*c->left = ghi_ns_to_ts(c->deadline > now ? c->deadline - now : 0);
+		}
+	}
+	fetch_add_acq_rel(&inside, -1u);
+	return r;
+}
+
+int ghi_copy_in(void *to, const void *from, size_t n)
+{
+	struct iovec l = {to, n}, r = {(void *)from, n};
+	long got = ghi_sys(SYS_process_vm_readv, sys_getpid(), &l, 1, &r, 1, 0);
+
+	if (got == -ENOSYS || got == -EPERM) { /* a sandbox: the program's risk, as in libc */
+		memcpy(to, from, n);
+		return 0;
+	}
+	return got == (long)n ? 0 : -EFAULT;
+}

@@ -9,26 +9,19 @@
 enum { ON_STACK = 8 };
 
 /* The mask that holds during a p-variant. */
-struct masked {
-	bool on;
-	uint64_t old;
-};
-
-static struct masked mask_enter(struct ghi_gthread *self, const sigset_t *mask)
+static void mask_enter(struct ghi_gthread *self, const sigset_t *mask)
 {
-	struct masked m = {.on = mask != NULL, .old = self->sigmask};
 	if (mask) {
 		uint64_t set;
 		memcpy(&set, mask, sizeof(set));
-		ghi_signal_set_mask(self, set); /* pending signals run their handlers here */
+		ghi_signal_mask_for_wait(self, set); /* pending signals run their handlers here */
 	}
-	return m;
 }
 
-static void mask_leave(struct ghi_gthread *self, struct masked m)
+static void mask_leave(struct ghi_gthread *self, const sigset_t *mask)
 {
-	if (m.on)
-		ghi_signal_set_mask(self, m.old);
+	if (mask)
+		ghi_signal_mask_after_wait(self);
 }
 
 /* Storage for the waiters of a call: few on the stack, many on the heap. */
@@ -120,13 +113,13 @@ static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint
 
 	ghi_cancel_point(self);
 	self->sig_ran = 0;
-	struct masked m = mask_enter(self, mask);
+	mask_enter(self, mask);
 	/* The common case needs no set: something is ready, or nobody wants to wait. */
 	long r = ask_poll(&call);
 	if (r == 0 && deadline != 0) {
 		struct ghi_pollset *set = set_new(&room, n);
 		if (!set) {
-			mask_leave(self, m);
+			mask_leave(self, mask);
 			return (int)ghi_ret(-ENOMEM);
 		}
 		for (nfds_t i = 0; i < n; i++) {
@@ -140,7 +133,7 @@ static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint
 		r = wait_loop(self, set, deadline, ask_poll, &call);
 		set_free(&room, set);
 	}
-	mask_leave(self, m);
+	mask_leave(self, mask);
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);
 	return (int)ghi_ret(r);
@@ -251,9 +244,9 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 			set_add(set, fd, dirs);
 	}
 	self->sig_ran = 0;
-	struct masked m = mask_enter(self, mask);
+	mask_enter(self, mask);
 	ret = wait_loop(self, set, deadline, ask_select, &c);
-	mask_leave(self, m);
+	mask_leave(self, mask);
 	if (ret < 0) /* on error the sets are left as they were */
 		for (int i = 0; i < 3; i++)
 			if (given[i])
@@ -321,9 +314,9 @@ static int epoll_until(struct ghi_gthread *self, int ep, struct epoll_event *ev,
 	ghi_cancel_point(self);
 	set_add(set, ep, 1u << GHI_RD);
 	self->sig_ran = 0;
-	struct masked m = mask_enter(self, mask);
+	mask_enter(self, mask);
 	long r = wait_loop(self, set, deadline, ask_epoll, &c);
-	mask_leave(self, m);
+	mask_leave(self, mask);
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);
 	return (int)ghi_ret(r);

@@ -48,8 +48,7 @@ static _Noreturn void leave_for_good(struct ghi_gthread *self)
 	ghi_tls_exit();
 	ghi_runtime_alive(-1);
 	ghi_nosig_enter();
-	ghi_signal_count(self->sigmask, -1);
-	ghi_signal_drop_queued(self);
+	ghi_signal_thread_ends(self);
 	self->reason = GHI_PARK_NONE;
 	ghi_sched_leave(self, commit_exit);
 	__builtin_unreachable();
@@ -141,7 +140,7 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	}
 	ghi_runtime_alive(1);
 	ghi_nosig_enter();
-	ghi_signal_count(g->sigmask, 1);
+	ghi_signal_thread_begins(g);
 	*t = (pthread_t)g->tp; /* before it runs: the thread may look */
 	ghi_ready(g);
 	ghi_nosig_leave();

@@ -17,7 +17,7 @@ const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
     [GHI_PARK_ONCE] = "once",	    [GHI_PARK_FUTEX] = "futex",	  [GHI_PARK_JOIN] = "join",
     [GHI_PARK_READ] = "read",	    [GHI_PARK_WRITE] = "write",	  [GHI_PARK_ACCEPT] = "accept",
     [GHI_PARK_CONNECT] = "connect", [GHI_PARK_POLL] = "poll",	  [GHI_PARK_SLEEP] = "sleep",
-    [GHI_PARK_FOREVER] = "forever",
+    [GHI_PARK_FOREVER] = "forever", [GHI_PARK_SIGNAL] = "signal",
 };
 
 /* Ids above every kernel tid (PID_MAX_LIMIT is 2^22) and below glibc's lock flag bits (2^30). */
@@ -171,8 +171,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->wake = GHI_WAKE_IDLE;
 	g->yield_please = 0;
 	g->sig_pending = 0;
-	g->sigq = NULL;
-	g->sig_std = 0;
+	memset(&g->sig, 0, sizeof(g->sig));
 	g->reason = GHI_PARK_NONE;
 	g->waits_for = NULL;
 	g->joiner = 0;
@@ -184,7 +183,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->prio = (struct ghi_prio){0};
 	g->altstack_sp = NULL;
 	g->altstack_size = 0;
-	g->altstack_flags = 2; /* SS_DISABLE */
+	g->altstack_flags = 0;
 	g->unseen = 0;
 	g->worker = NULL;
 	g->id = fetch_add_relaxed(&next_id, (uint64_t)1);

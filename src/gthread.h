@@ -44,6 +44,7 @@ enum ghi_reason {
 	GHI_PARK_POLL,
 	GHI_PARK_SLEEP,
 	GHI_PARK_FOREVER,
+	GHI_PARK_SIGNAL,
 	GHI_PARK_NREASONS,
 };
 extern const char *const ghi_reason_names[GHI_PARK_NREASONS];
@@ -77,6 +78,26 @@ struct ghi_prio {
 };
 enum { GHI_PRIO_POLICY = 1, GHI_PRIO_NICE = 2, GHI_PRIO_IO = 4 };
 
+/* Signals of one gthread; see signal_queue.c, signal_run.c. */
+struct ghi_siglist {
+	struct ghi_siginfo_node *first, *last; /* in the order they came */
+	uint64_t bits;			       /* which numbers are in it */
+};
+struct ghi_gthread_signals {
+	struct ghi_siginfo_node *incoming; /* Treiber stack, pushed by anybody */
+	uint64_t std;	/* standard signals sent to this very thread that wait; by anybody */
+	uint64_t waits; /* what it waits for in sigwait(); stored by itself, read by senders */
+	/* The rest: the gthread itself, signals deferred. */
+	struct ghi_siglist own[2];	/* taken from incoming: sent to it, sent to the process */
+	struct ghi_siginfo_node *batch; /* on their way through the kernel */
+	uint64_t in_place;		/* numbers in batch */
+	bool by_queue;			/* the handler about to run was in batch */
+	uint64_t counted;		/* the mask it is counted with (signal_mask.c) */
+	uint64_t saved;			/* the mask that the next handler returns to ... */
+	bool restore;			/* ... during sigsuspend and the like */
+	uint64_t flushed;		/* ghi_sig_flushes when own was last looked through */
+};
+
 struct ghi_gthread {
 	/* Touched by every switch; by the worker that runs it, or the owner of its stack. */
 	void *sp;		   /* saved context while suspended (ctx.h) */
@@ -93,8 +114,7 @@ struct ghi_gthread {
 	uint32_t
 	    sig_pending;  /* 1: something to do at the next runtime exit; paired by membarrier */
 	uint32_t sig_ran; /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
-	uint64_t sig_std; /* standard signals that are in sigq */
-	struct ghi_siginfo_node *sigq; /* Treiber stack of queued signals */
+	struct ghi_gthread_signals sig;
 
 	/* For dumps: plain stores by the gthread when it parks. */
 	uint32_t reason;
@@ -117,9 +137,9 @@ struct ghi_gthread {
 	char *stack_lo;		      /* lowest usable byte of the stack in use */
 	char *stack_hi;		      /* one past the highest */
 	struct ghi_gthread *all_next; /* every mapping ever made */
-	void *altstack_sp;	      /* sigaltstack as the program sees it */
+	void *altstack_sp;	      /* sigaltstack as the program sees it; NULL: none */
 	size_t altstack_size;
-	int altstack_flags;
+	int altstack_flags; /* SS_AUTODISARM or 0 */
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */

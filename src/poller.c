@@ -2,12 +2,14 @@
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
 #include "src/fdtab.h"
 #include "src/gthread.h"
 #include "src/poller.h"
 #include "src/sched.h"
+#include "src/signal.h"
 #include "src/timer.h"
 
 enum { EVENTS = 64, HIGH_FD = 3 };
@@ -15,14 +17,16 @@ enum { EVENTS = 64, HIGH_FD = 3 };
 /* Tags of our own descriptors: no descriptor number looks like this. */
 #define TAG_TIMER UINT64_MAX
 #define TAG_KICK  (UINT64_MAX - 1)
+#define TAG_SIGS  (UINT64_MAX - 2)
 
 static struct {
 	int ep, timer, kick;
+	int sigs;	   /* signalfd, made when somebody waits for signals */
 	ghi_lock_t lock;   /* armed and the timerfd */
 	uint64_t armed;	   /* deadline the timerfd is set to; GHI_NEVER: none */
 	uint32_t sleeping; /* a worker is in, or about to enter, a blocking epoll_wait */
 	uint32_t kicked;   /* an unread kick is in the eventfd */
-} poller = {.ep = -1, .timer = -1, .kick = -1, .armed = GHI_NEVER};
+} poller = {.ep = -1, .timer = -1, .kick = -1, .sigs = -1, .armed = GHI_NEVER};
 
 /* The program expects the lowest free numbers for its own descriptors: ours go up. */
 static int move_up(long fd)
@@ -71,7 +75,23 @@ int ghi_poller_init(const char **ret_what)
 
 bool ghi_poller_owns(int fd)
 {
-	return fd >= HIGH_FD && (fd == poller.ep || fd == poller.timer || fd == poller.kick);
+	return fd >= HIGH_FD &&
+	       (fd == poller.ep || fd == poller.timer || fd == poller.kick || fd == poller.sigs);
+}
+
+int ghi_poller_signals(uint64_t set)
+{
+	if (poller.sigs >= 0)
+		return (int)ghi_sys(SYS_signalfd4, poller.sigs, &set, 8, 0) < 0 ? -EINVAL : 0;
+	int r, fd = move_up(ghi_sys(SYS_signalfd4, -1, &set, 8, SFD_CLOEXEC | SFD_NONBLOCK));
+	if (fd < 0)
+		return fd;
+	if ((r = add(fd, TAG_SIGS, EPOLLIN | EPOLLET)) < 0) {
+		ghi_sys(SYS_close, fd);
+		return r;
+	}
+	poller.sigs = fd;
+	return 0;
 }
 
 int ghi_poller_arm(int fd, uint32_t generation)
@@ -157,6 +177,8 @@ int ghi_poller_poll(int timeout_ms)
 	for (long i = 0; i < n; i++) {
 		if (ev[i].data.u64 == TAG_TIMER) {
 			timer_expired();
+		} else if (ev[i].data.u64 == TAG_SIGS) {
+			ghi_signal_waiters_look();
 		} else if (ev[i].data.u64 == TAG_KICK) {
 			/* Only the sleeper drains it: for others it stays readable and wakes him.
 			 * A kick between the two lines is lost, but he is awake by then. */
@@ -197,6 +219,8 @@ void ghi_poller_after_fork(void)
 	ghi_sys(SYS_close, poller.ep);
 	ghi_sys(SYS_close, poller.timer);
 	ghi_sys(SYS_close, poller.kick);
-	poller.ep = poller.timer = poller.kick = -1;
+	if (poller.sigs >= 0)
+		ghi_sys(SYS_close, poller.sigs);
+	poller.ep = poller.timer = poller.kick = poller.sigs = -1;
 	poller.lock = 0;
 }

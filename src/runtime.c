@@ -126,7 +126,6 @@ static struct ghi_gthread *adopt_main(void)
 		g = &initial;
 		g->tp = ghi_tp_get();
 		g->id = 1;
-		g->altstack_flags = SS_DISABLE;
 		if (pthread_getattr_np(pthread_self(), &attr) == 0) {
 			pthread_attr_getstack(&attr, &addr, &size);
 			pthread_attr_destroy(&attr);
@@ -245,7 +244,7 @@ void ghi_runtime_fork_child(void)
 	if (state != RUNNING || !self)
 		return;
 	state = DORMANT;
-	ghi_signal_active = false;
+	ghi_signal_fork_child(self);
 	ghi_tls.self = NULL;
 	ghi_tls.nosig = 0;
 	ghi_tls.tid = 0;
@@ -253,8 +252,6 @@ void ghi_runtime_fork_child(void)
 	main_gthread = NULL;
 	ghi_gthread_prio_after_fork(self);
 	self->wake = GHI_WAKE_IDLE;
-	self->sig_pending = 0;
-	self->sigq = NULL;
 	ghi_tls_after_fork();
 	ghi_lot_after_fork();
 	ghi_fd_after_fork();

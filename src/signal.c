@@ -1,4 +1,8 @@
-/* The program's signal actions, and the start of it all; see signal.h. */
+/* The program's signal actions, start and fork; see signal.h.
+ *
+ * The kernel has ghi_sig_on_signal for every action that is a handler; the table here has what the
+ * program set.  A fork's child gets the program's own actions back until its runtime starts.
+ */
 #include <errno.h>
 #include <linux/membarrier.h>
 #include <string.h>
@@ -9,7 +13,11 @@
 #include "src/sched.h"
 #include "src/signal_int.h"
 
-#define CRASHES (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGABRT))
+#define CRASHES		   (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGABRT))
+#define IGNORED_BY_DEFAULT (BIT(SIGCHLD) | BIT(SIGURG) | BIT(SIGWINCH) | BIT(SIGCONT))
+
+/* glibc's sigaction() shows this flag of the kernel's. */
+#define RESTORER 0x04000000
 
 enum { ALTSTACK = 32 << 10 };
 
@@ -17,20 +25,39 @@ bool ghi_signal_active, ghi_signal_taken_over;
 
 static struct sigaction actions[GHI_NSIG]; /* as the program set them; under actions_lock */
 static ghi_lock_t actions_lock;
+uint64_t ghi_sig_flushes = 1;
+static uint64_t flushed_at[GHI_NSIG];
 
 bool ghi_sig_is_handler(const struct sigaction *a)
 {
-	return (a->sa_flags & SA_SIGINFO) || (a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN);
+	return a->sa_handler != SIG_DFL && a->sa_handler != SIG_IGN;
+}
+
+bool ghi_sig_is_ignored(int sig, const struct sigaction *a)
+{
+	return a->sa_handler == SIG_IGN ||
+	       (a->sa_handler == SIG_DFL && (BIT(sig) & IGNORED_BY_DEFAULT));
+}
+
+struct sigaction ghi_sig_action_of(int sig)
+{
+	return actions[sig]; /* torn only if the program changes it at this very moment */
 }
 
 void ghi_sig_copy_action(int sig, struct sigaction *ret)
 {
-	*ret = actions[sig]; /* torn only if the program changes it at this very moment */
-	if (ret->sa_flags & SA_RESETHAND) {
-		struct sigaction dfl = {.sa_handler = SIG_DFL};
-		actions[sig] = dfl;
+	*ret = actions[sig];
+	if ((ret->sa_flags & SA_RESETHAND) && ghi_sig_is_handler(ret)) {
+		/* The kernel resets the handler only; flags and mask stay. */
+		actions[sig].sa_handler = SIG_DFL;
+		struct sigaction dfl = actions[sig];
 		ghi_real_sigaction(sig, &dfl, NULL);
 	}
+}
+
+bool ghi_sig_is_void(const struct ghi_siginfo_node *n)
+{
+	return n->born < load_relaxed(&flushed_at[n->sig]);
 }
 
 /* What the kernel is told for an action of the program. */
@@ -39,7 +66,9 @@ static void install(int sig)
 	struct sigaction k = actions[sig];
 	if (ghi_sig_is_handler(&k)) {
 		k.sa_sigaction = ghi_sig_on_signal;
-		k.sa_flags = (k.sa_flags | SA_SIGINFO) & ~(int)(SA_RESETHAND | SA_ONSTACK);
+		k.sa_flags = (k.sa_flags | SA_SIGINFO) & ~(int)SA_RESETHAND;
+		uint64_t all = ~GHI_SIG_OURS | BIT(GHI_SIG_KICK);
+		memcpy(&k.sa_mask, &all, sizeof(all));
 		if (BIT(sig) & FAULTS)
 			k.sa_flags |= SA_ONSTACK;
 	} else if (k.sa_handler == SIG_DFL && (BIT(sig) & CRASHES) && ghi_config.crash_report) {
@@ -58,27 +87,43 @@ int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *ol
 		return EINVAL;
 	ghi_nosig_enter();
 	ghi_lock(&actions_lock);
-	if (old)
-		*old = actions[sig];
+	struct sigaction was = actions[sig];
 	if (act) {
 		actions[sig] = *act;
+		sigdelset(&actions[sig].sa_mask, SIGKILL);
+		sigdelset(&actions[sig].sa_mask, SIGSTOP);
+		actions[sig].sa_flags |= RESTORER;
 		install(sig);
+		if (ghi_sig_is_ignored(sig, act)) {
+			/* What waits is dropped, blocked or not; the kernel did its own. */
+			uint64_t now = fetch_add_acq_rel(&ghi_sig_flushes, (uint64_t)1) + 1;
+			store_release(&flushed_at[sig], now);
+		}
 	}
+	if (old)
+		*old = was;
 	ghi_unlock(&actions_lock);
 	ghi_nosig_leave();
 	return 0;
 }
 
+void ghi_sig_worker_altstack(const struct ghi_worker *w, stack_t *ret)
+{
+	/* The lower part of the native stack, which nothing else reaches. */
+	*ret = (stack_t){.ss_sp = w->native->stack_lo, .ss_size = ALTSTACK};
+}
+
 void ghi_signal_worker_init(struct ghi_worker *w)
 {
-	/* The lower part of the native stack, which only faults use. */
-	stack_t ss = {.ss_sp = w->native->stack_lo, .ss_size = ALTSTACK}, old = {0};
+	stack_t ss, old = {0};
+	ghi_sig_worker_altstack(w, &ss);
 	ghi_sys(SYS_sigaltstack, &ss, &old);
 	struct ghi_gthread *m = ghi_runtime_main();
-	if (m && m->worker == w && !(old.ss_flags & SS_DISABLE) && !m->altstack_sp) {
-		m->altstack_sp = old.ss_sp;
-		m->altstack_size = old.ss_size;
-		m->altstack_flags = 0;
+	if (m && m->worker == w) {
+		bool none = old.ss_flags & SS_DISABLE;
+		m->altstack_sp = none ? NULL : old.ss_sp;
+		m->altstack_size = none ? 0 : old.ss_size;
+		m->altstack_flags = none ? 0 : old.ss_flags & ~SS_ONSTACK;
 	}
 }
 
@@ -91,9 +136,8 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 		unsigned long flags;
 		void (*restorer)(void);
 		uint64_t mask;
-	} kick = {ghi_sig_on_kick, SA_SIGINFO | 0x04000000 /* SA_RESTORER */, ghi_ctx_sigreturn, 0},
-	  cast_action = {ghi_sig_on_cast, SA_SIGINFO | SA_RESTART | 0x04000000, ghi_ctx_sigreturn,
-			 0};
+	} kick = {ghi_sig_on_kick, SA_SIGINFO | RESTORER, ghi_ctx_sigreturn, ~0ull},
+	  cast = {ghi_sig_on_cast, SA_SIGINFO | SA_RESTART | RESTORER, ghi_ctx_sigreturn, ~0ull};
 
 	ghi_sys(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	actions_lock = 0;
@@ -101,6 +145,8 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 	ghi_sig_cast_reset();
 	ghi_sig_route_reset();
 	ghi_sig_queue_reset();
+	ghi_sig_wait_reset();
+	memset(&main_thread->sig, 0, sizeof(main_thread->sig));
 	for (int sig = 1; sig < GHI_NSIG && !ghi_signal_taken_over; sig++) {
 		if (sig == 32 || sig == 33 || ghi_real_sigaction(sig, NULL, &actions[sig]) < 0)
 			continue;
@@ -108,7 +154,37 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 			install(sig);
 	}
 	ghi_sys(SYS_rt_sigaction, GHI_SIG_KICK, &kick, NULL, 8);
-	ghi_sys(SYS_rt_sigaction, GHI_SIG_CAST, &cast_action, NULL, 8);
+	ghi_sys(SYS_rt_sigaction, GHI_SIG_CAST, &cast, NULL, 8);
 	ghi_signal_active = ghi_signal_taken_over = true;
-	ghi_signal_count(main_thread->sigmask, 1);
+	ghi_signal_thread_begins(main_thread);
+}
+
+void ghi_signal_thread_begins(struct ghi_gthread *g)
+{
+	g->sig.counted = g->sigmask;
+	ghi_signal_count(g->sigmask, 1);
+}
+
+void ghi_signal_thread_ends(struct ghi_gthread *self)
+{
+	ghi_signal_count(self->sig.counted, -1);
+	ghi_signal_drop_queued(self);
+}
+
+void ghi_signal_fork_child(struct ghi_gthread *self)
+{
+	stack_t alt = {.ss_sp = self->altstack_sp,
+		       .ss_size = self->altstack_size,
+		       .ss_flags = self->altstack_sp ? self->altstack_flags : SS_DISABLE};
+
+	ghi_signal_active = false;
+	self->sig_pending = 0;
+	memset(&self->sig, 0, sizeof(self->sig)); /* a child has no pending signals */
+	ghi_sys(SYS_sigaltstack, &alt, NULL);
+	for (int sig = 1; sig < GHI_NSIG; sig++) {
+		bool crash = actions[sig].sa_handler == SIG_DFL && (BIT(sig) & CRASHES);
+		if (ghi_sig_is_handler(&actions[sig]) || crash)
+			ghi_real_sigaction(sig, &actions[sig], NULL);
+	}
+	ghi_signal_taken_over = false;
 }

@@ -5,18 +5,22 @@
  * which libc call changed what.
  *
  * Masks are real: a gthread's mask is the kernel mask of whatever kernel thread runs it (sched.c
- * compares and sets it).  For every signal with a handler the kernel calls on_signal() instead:
+ * compares and sets it).  For every signal with a handler the kernel calls ghi_sig_on_signal()
+ * instead:
  *
  *   - it interrupted the very gthread that should get it, outside the runtime: the handler runs
- *     there and then, with the kernel's own frame, mask and altstack rules;
- *   - otherwise the signal is queued and the monitor dispatches it: to main when main does not
- * block it (the kernel's own preference), else to any gthread that does not.  A parked target is
- * woken and runs the handler on its own stack when its hook leaves the runtime; a running one at
- * the end of its runtime bracket or by a kick of its kernel thread.
+ *     there and then, in the kernel's frame;
+ *   - inside the runtime, on the gthread that should get it: it is queued for it and runs at the
+ *     end of the bracket;
+ *   - otherwise the monitor places it: with main when main does not block it (the kernel's own
+ *     preference), else with any gthread that does not.  A parked target is woken and runs the
+ *     handler on its own stack when its hook leaves the runtime; a running one at the end of its
+ *     runtime bracket or by a kick of its kernel thread.
  *
- * The monitor itself accepts exactly the signals that at least one gthread does not block, so a
- * signal is never stuck behind busy workers that block it, and one that all block stays pending in
- * the kernel, where sigwait() finds it.
+ * What is sent to one gthread never reaches the kernel until it is due: it waits in that gthread's
+ * queue.  What is sent to the process while all block it stays pending in the kernel.  The monitor
+ * itself accepts exactly the signals that at least one gthread does not block, so a signal is never
+ * stuck behind busy workers that block it.
  *
  * Queueing and unblocking: the signaller queues, (U2) full fence, reads the mask; the target stores
  * its mask, (U1) full fence, reads its queue.  One of them sees the other.
@@ -45,39 +49,59 @@ enum {
 
 /* Takes over the actions that exist.  Once, when the runtime starts; again after a fork. */
 void ghi_signal_start(struct ghi_gthread *main_thread);
+/* In a fork's child: the caller is alone, without pending signals, under the kernel's own rules. */
+void ghi_signal_fork_child(struct ghi_gthread *self);
 /* Per kernel thread: alternate stack for faults. */
 void ghi_signal_worker_init(struct ghi_worker *w);
+/* Counts the gthread's mask; gives away what is queued for it. */
+void ghi_signal_thread_begins(struct ghi_gthread *g);
+void ghi_signal_thread_ends(struct ghi_gthread *self);
+
 /* sigaction(2) as the program sees it; an errno or 0. */
 int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *old);
+
 /* Sets the mask of the running gthread. */
 void ghi_signal_set_mask(struct ghi_gthread *self, uint64_t mask);
+/* For the length of a wait, as sigsuspend(2): the first handler that runs returns to the old mask.
+ */
+void ghi_signal_mask_for_wait(struct ghi_gthread *self, uint64_t mask);
+void ghi_signal_mask_after_wait(struct ghi_gthread *self);
 /* The mask was changed behind our back (longjmp): only the books follow. */
 void ghi_signal_note_mask(struct ghi_gthread *self, uint64_t mask);
 /* Counts gthreads per mask: created, gone. */
 void ghi_signal_count(uint64_t mask, int delta);
-/* Queues sig for one gthread, as pthread_kill does; 0, or EAGAIN when the queue is full. */
+/* The mask with which the monitor accepts what is open somewhere. */
+uint64_t ghi_signal_monitor_mask(void);
+
+/* Queues sig for one gthread, as pthread_kill does; an errno, EAGAIN when too many wait. */
 int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info);
+/* kill(2) to this process: true when its handler is due on the caller and runs before the return.
+ */
+bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info);
 /* G1-G3 for anything that must interrupt a gthread. */
 void ghi_signal_interrupt(struct ghi_gthread *target, enum ghi_wakeup why);
 /* Signals that some signalfd reads: a blocked one stays with the kernel, for any reader. */
 extern uint64_t ghi_signal_fd_mask;
-/* A handler of the program is due on self. */
+/* A handler of the program is due on self.  Signals deferred. */
 bool ghi_signal_due(struct ghi_gthread *self);
-/* By the monitor: routes what on_signal() queued. */
+/* By the monitor: places what could not be decided on arrival. */
 void ghi_signal_dispatch(void);
-/* What is queued for the running gthread. */
+/* What waits for the running gthread, except in the kernel. */
 uint64_t ghi_signal_queued(struct ghi_gthread *self);
 /* It ends: what is queued for it goes with it. */
 void ghi_signal_drop_queued(struct ghi_gthread *self);
-/* The mask with which the monitor accepts what is open somewhere. */
-uint64_t ghi_signal_monitor_mask(void);
+
+/* Parks until a signal of `want` is pending, and takes it: its number, or -EAGAIN, -EINTR,
+ * -ECANCELED. */
+int ghi_signal_wait(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info,
+		    uint64_t deadline);
+/* By the poller: signals may be pending in the kernel for those who wait. */
+void ghi_signal_waiters_look(void);
+
 #define GHI_SIG_OURS (1ull << (GHI_SIG_CAST - 1) | 1ull << (GHI_SIG_KICK - 1))
-/* Takes one signal of `want` that was queued for the running gthread; its number, or 0. */
-int ghi_signal_take(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info);
 /* Runs fn(arg) on every kernel thread of the process, the caller included (set*id). */
 void ghi_signal_broadcast(void (*fn)(void *), void *arg);
-/* The runtime runs; it has run in this process or the one it was forked from, so the kernel knows
- * our handlers and sigaction() must go through the table. */
+/* The runtime runs; the kernel knows our handlers, and sigaction() goes through the table. */
 extern bool ghi_signal_active, ghi_signal_taken_over;
 
 #endif

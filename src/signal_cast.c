@@ -25,16 +25,24 @@ void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc)
 }
 
 /* Without it: a handler of the program is due, which decides what becomes of the call. */
-void ghi_sig_on_kick(int sig, siginfo_t *info, void *uc)
+void ghi_sig_on_kick(int sig, siginfo_t *info, void *context)
 {
 	struct ghi_gthread *self = ghi_self();
+	ucontext_t *uc = context;
+	uint64_t all = ~BIT(GHI_SIG_CAST);
+
 	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig ||
 	    !load_relaxed(&self->sig_pending))
 		return;
-	uint64_t before, during;
-	memcpy(&before, &((ucontext_t *)uc)->uc_sigmask, sizeof(before));
-	sys_sigprocmask(SIG_SETMASK, &before, &during);
+	/* Handlers run on this frame; each may park and come back on another worker. */
+	sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
 	ghi_signal_run_pending();
+	sys_sigprocmask(SIG_SETMASK, &all, NULL);
+	self = ghi_self();
+	if (!self)
+		return; /* a fork's child */
+	memcpy(&uc->uc_sigmask, &self->sigmask, sizeof(self->sigmask));
+	ghi_sig_worker_altstack(self->worker, &uc->uc_stack);
 	ghi_cancel_leave_window(uc);
 }
 

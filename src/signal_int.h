@@ -1,8 +1,8 @@
 /* What the files of signals share: see signal.h for the model.
  *
- * Owns: nothing.  signal.c: the program's actions, start.  signal_queue.c: queued signals.
+ * Owns: nothing.  signal.c: the program's actions, start, fork.  signal_queue.c: queued signals.
  * signal_run.c: running handlers.  signal_route.c: which gthread gets what.  signal_mask.c: masks.
- * signal_cast.c: kicks and broadcasts.  Included by these only.
+ * signal_wait.c: sigwait.  signal_cast.c: kicks and broadcasts.  Included by these only.
  */
 #ifndef GHI_SIGNAL_INT_H
 #define GHI_SIGNAL_INT_H
@@ -11,36 +11,66 @@
 
 #define BIT(sig) (1ull << ((sig)-1))
 #define FAULTS	 (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS))
+/* What nobody blocks: SIGKILL and SIGSTOP, and the two of the runtime. */
+#define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | GHI_SIG_OURS)
+
+enum { GHI_TO_THREAD, GHI_TO_PROCESS };
 
 struct ghi_siginfo_node {
 	struct ghi_siginfo_node *next;
-	uint32_t used;
+	uint32_t index, next_free; /* place in the pool */
 	int sig;
+	bool shared;		    /* sent to the process, not to one thread */
+	uint64_t born;		    /* ghi_sig_flushes when it was made */
+	struct ghi_gthread *target; /* while undecided: the thread it was sent to, or NULL */
 	siginfo_t info;
 };
 
+/* The next number as the kernel chooses: faults, then the lowest. */
+static inline int ghi_sig_first(uint64_t set)
+{
+	return __builtin_ctzll(set & FAULTS ? set & FAULTS : set) + 1;
+}
+
 /* signal.c */
 bool ghi_sig_is_handler(const struct sigaction *a);
+/* Would it be dropped?  SIG_IGN, or SIG_DFL and ignored by default. */
+bool ghi_sig_is_ignored(int sig, const struct sigaction *a);
+struct sigaction ghi_sig_action_of(int sig);
 /* The action as it is to be run now; SA_RESETHAND takes effect. */
 void ghi_sig_copy_action(int sig, struct sigaction *ret);
+/* Each time a signal became ignored: what was queued before is void. */
+extern uint64_t ghi_sig_flushes;
+bool ghi_sig_is_void(const struct ghi_siginfo_node *n);
+/* The alternate stack of a worker, where the kernel puts the frames of some handlers. */
+void ghi_sig_worker_altstack(const struct ghi_worker *w, stack_t *ret);
 
-/* signal_queue.c: async-signal-safe */
-struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info);
-/* Taken from the queue of g (NULL: of nobody): another one of its kind may be queued again. */
+/* signal_queue.c: async-signal-safe where it says so */
+struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool shared);
 void ghi_sig_node_free(struct ghi_gthread *g, struct ghi_siginfo_node *n);
 void ghi_sig_push(struct ghi_siginfo_node **stack, struct ghi_siginfo_node *n);
-/* Standard signals do not queue: false when one waits already. */
 bool ghi_sig_enqueue(struct ghi_gthread *g, struct ghi_siginfo_node *n);
-/* Everything on the stack, oldest first. */
 struct ghi_siginfo_node *ghi_sig_take_all(struct ghi_siginfo_node **stack);
+/* A standard signal to the process: false when one waits already. */
+bool ghi_sig_claim_shared(int sig);
+void ghi_sig_append(struct ghi_siglist *l, struct ghi_siginfo_node *n);
+struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig);
+/* By the gthread itself, signals deferred: its lists are complete; which numbers wait. */
+uint64_t ghi_sig_collect(struct ghi_gthread *self);
+struct ghi_siginfo_node *ghi_sig_pick(struct ghi_gthread *self, uint64_t want);
 void ghi_sig_queue_reset(void);
 
-/* signal_run.c: the kernel has set the mask for the handler and restores it afterwards; the books
- * follow. */
-void ghi_sig_run_in_place(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc);
+/* signal_run.c */
+void ghi_sig_deliver(int sig, siginfo_t *info, void *uc);
 
 /* signal_route.c */
 void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc);
+/* Decided again: its gthread ends or blocks it. */
+void ghi_sig_reroute(struct ghi_siginfo_node *n);
+/* What all gthreads block waits in limbo, as if pending in the kernel. */
+uint64_t ghi_sig_limbo_bits(void);
+/* Takes one of `want` out of limbo, or NULL. */
+struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want);
 void ghi_sig_route_reset(void);
 
 /* signal_cast.c */
@@ -50,5 +80,10 @@ void ghi_sig_cast_reset(void);
 
 /* signal_mask.c */
 void ghi_sig_mask_reset(void);
+/* A handler begins or ends: the running gthread's mask, not counted. */
+void ghi_sig_mask_book(struct ghi_gthread *self, uint64_t mask);
+
+/* signal_wait.c */
+void ghi_sig_wait_reset(void);
 
 #endif

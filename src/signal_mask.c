@@ -1,51 +1,53 @@
-/* Masks: which signals are open somewhere, and the mask of the running gthread; see signal.h. */
+/* Masks: which signals are open somewhere, and the mask of the running gthread; see signal.h.
+ *
+ * For each signal it is counted how many gthreads block it.  What not all of them block is open,
+ * and the monitor accepts it.  The mask during a handler is not counted: a signal that is then
+ * blocked by all waits in limbo (signal_route.c) until the handler ends.
+ */
 #include <string.h>
 
 #include "src/monitor.h"
 #include "src/sched.h"
 #include "src/signal_int.h"
 
-enum { MASKS = 32 };
-
-/* How many gthreads run with each mask; which signals are open somewhere. */
 static struct {
 	ghi_lock_t lock;
-	struct {
-		uint64_t mask;
-		uint64_t count;
-	} of[MASKS];
+	uint64_t total, empty;	    /* gthreads; those that block nothing */
+	uint64_t blocked[GHI_NSIG]; /* by the others */
 	uint64_t open;
 } masks;
 
+static void add(uint64_t mask, uint64_t delta)
+{
+	masks.total += delta;
+	if (!mask)
+		masks.empty += delta;
+	for (; mask; mask &= mask - 1)
+		masks.blocked[__builtin_ctzll(mask) + 1] += delta;
+}
+
+/* Under the lock; true when something changed. */
+static bool look(void)
+{
+	uint64_t open = masks.empty ? ~0ull : 0, was = masks.open;
+
+	for (int sig = 1; !masks.empty && sig < GHI_NSIG; sig++)
+		if (masks.blocked[sig] < masks.total)
+			open |= BIT(sig);
+	masks.open = open;
+	return open != was;
+}
+
 void ghi_signal_count(uint64_t mask, int delta)
 {
-	uint64_t open = 0;
-	int at = -1;
-
 	ghi_lock(&masks.lock);
-	for (int i = 0; i < MASKS && at < 0; i++)
-		if (masks.of[i].mask == mask && masks.of[i].count)
-			at = i;
-	for (int i = 0; i < MASKS && at < 0 && delta > 0; i++)
-		if (!masks.of[i].count)
-			at = i;
-	bool changed = false;
-	if (at >= 0) {
-		masks.of[at].mask = mask;
-		uint64_t was = masks.of[at].count;
-		masks.of[at].count += (uint64_t)(int64_t)delta;
-		changed = !was != !masks.of[at].count;
-	}
-	if (changed) {
-		for (int i = 0; i < MASKS; i++)
-			if (masks.of[i].count)
-				open |= ~masks.of[i].mask;
-		changed = open != masks.open;
-		masks.open = open;
-	}
+	add(mask, (uint64_t)(int64_t)delta);
+	bool changed = look();
 	ghi_unlock(&masks.lock);
 	if (changed && ghi_signal_active)
 		ghi_monitor_update_mask();
+	if (ghi_sig_limbo_bits() & ~mask)
+		ghi_monitor_poke(); /* a new thread may take it */
 }
 
 uint64_t ghi_signal_monitor_mask(void)
@@ -56,26 +58,93 @@ uint64_t ghi_signal_monitor_mask(void)
 	return (~open | FAULTS) & ~GHI_SIG_OURS;
 }
 
+/* A gthread goes from one counted mask to another. */
+static void recount(struct ghi_gthread *self, uint64_t mask)
+{
+	if (self->sig.counted == mask)
+		return;
+	ghi_lock(&masks.lock);
+	add(mask, 1);
+	add(self->sig.counted, -1ull);
+	bool changed = look();
+	ghi_unlock(&masks.lock);
+	self->sig.counted = mask;
+	if (changed && ghi_signal_active)
+		ghi_monitor_update_mask();
+}
+
+void ghi_sig_mask_book(struct ghi_gthread *self, uint64_t mask)
+{
+	store_relaxed(&self->sigmask, mask);
+	self->worker->kmask = mask;
+}
+
+/* After the books and the kernel were changed from `old`. */
+static void consequences(struct ghi_gthread *self, uint64_t old)
+{
+	uint64_t mask = self->sigmask, closed = mask & ~old, opened = old & ~mask;
+	struct ghi_siginfo_node *n;
+
+	fence_seq_cst(); /* (U1) */
+	recount(self, mask);
+	/* What was sent to the process goes to somebody who does not block it ... */
+	if (closed && (ghi_sig_collect(self) & closed))
+		while (self->sig.own[GHI_TO_PROCESS].bits & closed)
+			ghi_sig_reroute(ghi_sig_remove(
+			    &self->sig.own[GHI_TO_PROCESS],
+			    ghi_sig_first(self->sig.own[GHI_TO_PROCESS].bits & closed)));
+	/* ... such as this one now. */
+	while (opened && (ghi_sig_limbo_bits() & opened) && (n = ghi_sig_limbo_take(opened)))
+		ghi_sig_append(&self->sig.own[GHI_TO_PROCESS], n);
+	if (opened && (ghi_sig_collect(self) & opened))
+		store_relaxed(&self->sig_pending, 1u);
+}
+
 void ghi_signal_note_mask(struct ghi_gthread *self, uint64_t mask)
 {
 	uint64_t old = self->sigmask;
 	self->worker->kmask = mask;
-	if (mask == old)
+	if (mask == old && self->sig.counted == mask)
 		return;
+	ghi_tls.nosig++;
 	store_relaxed(&self->sigmask, mask);
-	fence_seq_cst(); /* (U1) */
-	ghi_signal_count(mask, 1);
-	ghi_signal_count(old, -1);
-	if ((old & ~mask) & ghi_signal_queued(self))
-		store_relaxed(&self->sig_pending, 1u);
+	consequences(self, old);
+	ghi_tls.nosig--;
+}
+
+/* The books first: a signal that was pending comes within the system call, and is ours. */
+static void change(struct ghi_gthread *self, uint64_t mask)
+{
+	uint64_t old = self->sigmask;
+	ghi_sig_mask_book(self, mask);
+	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
+	consequences(self, old);
 }
 
 void ghi_signal_set_mask(struct ghi_gthread *self, uint64_t mask)
 {
-	mask &= ~(BIT(SIGKILL) | BIT(SIGSTOP) | BIT(32) | BIT(33));
 	ghi_nosig_enter();
-	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
-	ghi_signal_note_mask(self, mask);
+	change(self, mask & ~UNBLOCKABLE);
+	ghi_nosig_leave();
+}
+
+void ghi_signal_mask_for_wait(struct ghi_gthread *self, uint64_t mask)
+{
+	ghi_nosig_enter();
+	self->sig.saved = self->sigmask;
+	self->sig.restore = true;
+	change(self, mask & ~UNBLOCKABLE);
+	ghi_nosig_leave();
+}
+
+void ghi_signal_mask_after_wait(struct ghi_gthread *self)
+{
+	if (!self->sig.restore)
+		return; /* a handler ran, and returned to the old mask */
+	ghi_nosig_enter();
+	/* The old mask is in force before anything else is delivered. */
+	self->sig.restore = false;
+	change(self, self->sig.saved);
 	ghi_nosig_leave();
 }
 

@@ -1,38 +1,115 @@
-/* Queued signals: nodes and the queues they wait in; see signal.h.  All of it is async-signal-safe.
+/* Queued signals: nodes and the queues they wait in; see signal.h.
+ *
+ * A sender pushes on the target's `incoming`, which is lock-free and async-signal-safe; the gthread
+ * moves what came to its own two lists (sent to it, sent to the process), in order, and only it
+ * looks at those.  Nodes come from a pool that grows by whole pages and never shrinks; as in the
+ * kernel, RLIMIT_SIGPENDING bounds how many real-time signals may wait.
  */
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
 
 #include "src/signal_int.h"
 
-enum { NODES = 2048 };
+enum { CHUNK = 128, CHUNKS = 8192 };
 
-static struct ghi_siginfo_node nodes[NODES];
-static uint32_t next_node;
+/* The free list: index of a node + 1 in the low half, a count of takes in the high half, so that a
+ * node which was taken and came back meanwhile is not mistaken for itself. */
+static struct {
+	uint64_t free;
+	uint32_t nchunks;
+	struct ghi_siginfo_node *chunk[CHUNKS];
+} pool;
+static int64_t queued;	    /* real-time signals that wait */
+static uint64_t shared_std; /* standard signals sent to the process that wait */
 
-struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info)
+static struct ghi_siginfo_node *node_at(uint32_t index)
 {
-	for (int tries = 0; tries < NODES; tries++) {
-		struct ghi_siginfo_node *n = &nodes[fetch_add_relaxed(&next_node, 1u) % NODES];
-		uint32_t free = 0;
-		if (!cas_acquire(&n->used, &free, 1u))
-			continue;
-		n->sig = sig;
-		if (info)
-			n->info = *info;
-		else
-			memset(&n->info, 0, sizeof(n->info));
-		n->info.si_signo = sig;
-		return n;
-	}
-	return NULL;
+	return &load_acquire(&pool.chunk[index / CHUNK])[index % CHUNK];
 }
 
-/* Taken from the queue of g (NULL: of nobody): another one of its kind may be queued again. */
+static void give(struct ghi_siginfo_node *n)
+{
+	uint64_t seen = load_relaxed(&pool.free);
+	do
+		n->next_free = (uint32_t)seen;
+	while (!cas_release(&pool.free, &seen, (seen & ~0xffffffffull) | (n->index + 1)));
+}
+
+static struct ghi_siginfo_node *grow(void)
+{
+	uint32_t c = fetch_add_relaxed(&pool.nchunks, 1u);
+	if (c >= CHUNKS) {
+		fetch_add_relaxed(&pool.nchunks, (uint32_t)-1);
+		return NULL;
+	}
+	long r = ghi_sys(SYS_mmap, NULL, CHUNK * sizeof(struct ghi_siginfo_node),
+			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r < 0 && r > -4096)
+		return NULL; /* the number stays unused */
+	struct ghi_siginfo_node *n = (struct ghi_siginfo_node *)r;
+	for (uint32_t i = 0; i < CHUNK; i++)
+		n[i].index = c * CHUNK + i;
+	store_release(&pool.chunk[c], n);
+	for (uint32_t i = 1; i < CHUNK; i++)
+		give(&n[i]);
+	return n;
+}
+
+static struct ghi_siginfo_node *take(void)
+{
+	uint64_t seen = load_acquire(&pool.free);
+	while ((uint32_t)seen) {
+		struct ghi_siginfo_node *n = node_at((uint32_t)seen - 1);
+		uint64_t next = ((seen >> 32) + 1) << 32 | load_relaxed(&n->next_free);
+		if (cas_acquire(&pool.free, &seen, next))
+			return n;
+	}
+	return grow();
+}
+
+/* As the kernel: a real-time signal that carries a value fails when too many wait, a kill() never
+ * does, and a standard signal needs no room. */
+static bool no_room(int sig, const siginfo_t *info)
+{
+	struct {
+		uint64_t cur, max;
+	} rl = {~0ull, ~0ull};
+	if (sig < 32 || !info || info->si_code == SI_USER || info->si_code > 0)
+		return false;
+	ghi_sys(SYS_prlimit64, 0, RLIMIT_SIGPENDING, NULL, &rl);
+	return (uint64_t)load_relaxed(&queued) >= rl.cur;
+}
+
+struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool shared)
+{
+	struct ghi_siginfo_node *n = !shared && no_room(sig, info) ? NULL : take();
+	if (!n)
+		return NULL;
+	if (sig >= 32)
+		fetch_add_relaxed(&queued, (int64_t)1);
+	n->sig = sig;
+	n->shared = shared;
+	n->target = NULL;
+	n->born = load_relaxed(&ghi_sig_flushes);
+	if (info)
+		n->info = *info;
+	else
+		memset(&n->info, 0, sizeof(n->info));
+	n->info.si_signo = sig;
+	return n;
+}
+
+/* g: whose queue it was enqueued in, NULL: nobody's.  Another one of its kind may wait again. */
 void ghi_sig_node_free(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
-	if (g)
-		fetch_and_acq_rel(&g->sig_std, ~BIT(n->sig));
-	store_release(&n->used, 0u);
+	if (n->sig >= 32)
+		fetch_add_relaxed(&queued, (int64_t)-1);
+	else if (n->shared)
+		fetch_and_acq_rel(&shared_std, ~BIT(n->sig));
+	else if (g)
+		fetch_and_acq_rel(&g->sig.std, ~BIT(n->sig));
+	give(n);
 }
 
 void ghi_sig_push(struct ghi_siginfo_node **stack, struct ghi_siginfo_node *n)
@@ -43,14 +120,15 @@ void ghi_sig_push(struct ghi_siginfo_node **stack, struct ghi_siginfo_node *n)
 	while (!cas_release(stack, &seen, n));
 }
 
-/* Standard signals do not queue: false when one waits already. */
+/* Standard signals do not queue: false, and the node is gone, when one waits already. */
 bool ghi_sig_enqueue(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
-	if (n->sig < 32 && (fetch_or_acq_rel(&g->sig_std, BIT(n->sig)) & BIT(n->sig))) {
+	if (n->sig < 32 && !n->shared &&
+	    (fetch_or_acq_rel(&g->sig.std, BIT(n->sig)) & BIT(n->sig))) {
 		ghi_sig_node_free(NULL, n);
 		return false;
 	}
-	ghi_sig_push(&g->sigq, n);
+	ghi_sig_push(&g->sig.incoming, n);
 	return true;
 }
 
@@ -68,47 +146,129 @@ struct ghi_siginfo_node *ghi_sig_take_all(struct ghi_siginfo_node **stack)
 	return out;
 }
 
-void ghi_signal_drop_queued(struct ghi_gthread *self)
+void ghi_sig_append(struct ghi_siglist *l, struct ghi_siginfo_node *n)
 {
-	struct ghi_siginfo_node *n = ghi_sig_take_all(&self->sigq), *next;
+	n->next = NULL;
+	if (l->bits)
+		l->last->next = n;
+	else
+		l->first = n;
+	l->last = n;
+	l->bits |= BIT(n->sig);
+}
+
+/* The oldest of its number. */
+struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig)
+{
+	struct ghi_siginfo_node *before = NULL, *n = l->first;
+
+	if (!(l->bits & BIT(sig)))
+		return NULL;
+	for (; n->sig != sig; n = n->next)
+		before = n;
+	*(before ? &before->next : &l->first) = n->next;
+	if (l->last == n)
+		l->last = before;
+	struct ghi_siginfo_node *more = n->next;
+	while (more && more->sig != sig)
+		more = more->next;
+	if (!more)
+		l->bits &= ~BIT(sig);
+	return n;
+}
+
+static void drop_void(struct ghi_gthread *self, struct ghi_siglist *l)
+{
+	struct ghi_siginfo_node *n = l->bits ? l->first : NULL, *next;
+	*l = (struct ghi_siglist){0};
 	for (; n; n = next) {
 		next = n->next;
+		if (ghi_sig_is_void(n))
+			ghi_sig_node_free(self, n);
+		else
+			ghi_sig_append(l, n);
+	}
+}
+
+uint64_t ghi_sig_collect(struct ghi_gthread *self)
+{
+	struct ghi_gthread_signals *s = &self->sig;
+	uint64_t flushes = load_acquire(&ghi_sig_flushes);
+	struct ghi_siginfo_node *n, *next;
+
+	if (load_relaxed(&s->incoming))
+		for (n = ghi_sig_take_all(&s->incoming); n; n = next) {
+			next = n->next;
+			if (ghi_sig_is_void(n))
+				ghi_sig_node_free(self, n);
+			else
+				ghi_sig_append(&s->own[n->shared ? GHI_TO_PROCESS : GHI_TO_THREAD],
+					       n);
+		}
+	if (__builtin_expect(s->flushed != flushes, 0)) {
+		s->flushed = flushes;
+		drop_void(self, &s->own[GHI_TO_THREAD]);
+		drop_void(self, &s->own[GHI_TO_PROCESS]);
+	}
+	return s->own[GHI_TO_THREAD].bits | s->own[GHI_TO_PROCESS].bits;
+}
+
+/* What was sent to the thread goes before what was sent to the process. */
+struct ghi_siginfo_node *ghi_sig_pick(struct ghi_gthread *self, uint64_t want)
+{
+	ghi_sig_collect(self);
+	for (int i = GHI_TO_THREAD; i <= GHI_TO_PROCESS; i++) {
+		struct ghi_siglist *l = &self->sig.own[i];
+		if (l->bits & want)
+			return ghi_sig_remove(l, ghi_sig_first(l->bits & want));
+	}
+	return NULL;
+}
+
+void ghi_signal_drop_queued(struct ghi_gthread *self)
+{
+	struct ghi_siginfo_node *n;
+
+	fence_seq_cst(); /* pairs with the look at `life` in signal_route.c */
+	while ((n = ghi_sig_pick(self, ~0ull))) {
+		if (n->shared) /* the process's: somebody else may take it */
+			ghi_sig_reroute(n);
+		else
+			ghi_sig_node_free(self, n);
+	}
+	while ((n = self->sig.batch)) {
+		self->sig.batch = n->next;
 		ghi_sig_node_free(self, n);
 	}
 }
 
-uint64_t ghi_signal_queued(struct ghi_gthread *g)
+uint64_t ghi_signal_queued(struct ghi_gthread *self)
 {
-	uint64_t set = 0;
-	for (struct ghi_siginfo_node *n = load_acquire(&g->sigq); n; n = n->next)
-		set |= BIT(n->sig);
+	ghi_nosig_enter();
+	uint64_t set = ghi_sig_collect(self) | ghi_sig_limbo_bits();
+	ghi_nosig_leave();
 	return set;
-}
-
-int ghi_signal_take(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info)
-{
-	struct ghi_siginfo_node *n = ghi_sig_take_all(&self->sigq), *next;
-	int sig = 0;
-	for (; n; n = next) {
-		next = n->next;
-		if (!sig && (want & BIT(n->sig))) {
-			sig = n->sig;
-			*ret_info = n->info;
-			ghi_sig_node_free(self, n);
-		} else {
-			ghi_sig_push(&self->sigq, n);
-		}
-	}
-	return sig;
 }
 
 bool ghi_signal_due(struct ghi_gthread *self)
 {
-	return (ghi_signal_queued(self) & ~self->sigmask) != 0;
+	return (ghi_sig_collect(self) & ~self->sigmask) != 0;
 }
 
+/* False: one of them waits already. */
+bool ghi_sig_claim_shared(int sig)
+{
+	return sig >= 32 || !(fetch_or_acq_rel(&shared_std, BIT(sig)) & BIT(sig));
+}
+
+/* In a process without threads yet: nothing waits. */
 void ghi_sig_queue_reset(void)
 {
-	for (int i = 0; i < NODES; i++)
-		nodes[i].used = 0;
+	uint32_t n = pool.nchunks < CHUNKS ? pool.nchunks : CHUNKS;
+	pool.free = 0;
+	queued = 0;
+	shared_std = 0;
+	for (uint32_t c = 0; c < n; c++)
+		for (uint32_t i = 0; pool.chunk[c] && i < CHUNK; i++)
+			give(&pool.chunk[c][i]);
 }

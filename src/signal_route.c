@@ -1,5 +1,14 @@
-/* Arrival and routing: which gthread gets a signal, and how it is interrupted; see signal.h. */
+/* Arrival and routing: which gthread gets a signal, and how it is interrupted; see signal.h.
+ *
+ * What cannot be decided where it arrives (inside the runtime, on the wrong gthread, on the
+ * monitor) is pushed on `undecided` and the monitor places it.  What all gthreads block by then
+ * waits in limbo, until one unblocks it, is made, or calls sigwait().
+ *
+ * Limbo and unblocking: the monitor puts it into limbo, (X1) fence, looks at all masks again; a
+ * gthread stores its mask, (U1) fence, looks at limbo.  One of them sees the other.
+ */
 #include <linux/membarrier.h>
+#include <string.h>
 
 #include "src/cancel.h"
 #include "src/monitor.h"
@@ -9,41 +18,105 @@
 #include "src/signal_int.h"
 
 uint64_t ghi_signal_fd_mask;
-static struct ghi_siginfo_node *undecided; /* Treiber stack, pushed by on_signal */
+static struct ghi_siginfo_node *undecided; /* Treiber stack, pushed by anybody */
+static struct {
+	ghi_lock_t lock;
+	struct ghi_siglist list;
+	uint64_t bits; /* = list.bits; read without the lock */
+} limbo;
+
+static bool accepts(const struct ghi_gthread *g, int sig)
+{
+	return !(load_relaxed(&g->sigmask) & BIT(sig)) || (load_relaxed(&g->sig.waits) & BIT(sig));
+}
 
 static struct ghi_gthread *main_if_open(int sig)
 {
 	struct ghi_gthread *m = ghi_runtime_main();
-	return m && load_relaxed(&m->life) == GHI_LIFE_ALIVE &&
-		       !(load_relaxed(&m->sigmask) & BIT(sig))
-		   ? m
-		   : NULL;
+	return m && load_relaxed(&m->life) == GHI_LIFE_ALIVE && accepts(m, sig) ? m : NULL;
+}
+
+/* The kernel's own preference is main; else any. */
+static struct ghi_gthread *find_open(int sig)
+{
+	struct ghi_gthread *g = main_if_open(sig);
+	for (struct ghi_gthread *c = ghi_gthread_all(); !g && c; c = c->all_next)
+		if (load_acquire(&c->life) == GHI_LIFE_ALIVE && !(c->flags & GHI_G_NATIVE) &&
+		    accepts(c, sig))
+			g = c;
+	return g;
+}
+
+void ghi_sig_reroute(struct ghi_siginfo_node *n)
+{
+	n->target = NULL;
+	ghi_sig_push(&undecided, n);
+	ghi_monitor_poke();
+}
+
+/* ---- arrival ----------------------------------------------------------------------------------
+ */
+
+/* One that send_due() sent: the node holds what it was sent with. */
+static bool from_batch(struct ghi_gthread *self, int sig, siginfo_t *info)
+{
+	if (!(self->sig.in_place & BIT(sig)))
+		return false;
+	for (struct ghi_siginfo_node **p = &self->sig.batch; *p; p = &(*p)->next)
+		if ((*p)->sig == sig) {
+			struct ghi_siginfo_node *n = *p;
+			*p = n->next;
+			*info = n->info;
+			ghi_sig_node_free(self, n);
+			break;
+		}
+	self->sig.in_place &= ~BIT(sig);
+	self->sig.by_queue = true;
+	return true;
+}
+
+/* Within the runtime, on the gthread that is to run it: at the end of the bracket. */
+static void leave_with_self(struct ghi_gthread *self, struct ghi_siginfo_node *n)
+{
+	struct ghi_gthread *none = NULL;
+	ghi_sig_enqueue(self, n);
+	store_relaxed(&self->sig_pending, 1u);
+	/* It may be about to park; it cannot have left its stack, on which this runs. */
+	ghi_park_notify(self, GHI_WOKEN_SIGNAL, &none);
+	ghi_assert(!none);
 }
 
 static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc)
 {
-	if ((BIT(sig) & FAULTS) && info->si_code > 0) {
-		ghi_sig_run_in_place(self, sig, info, uc);
+	bool native = self && (self->flags & GHI_G_NATIVE);
+
+	if (((BIT(sig) & FAULTS) && info->si_code > 0) || !ghi_signal_active ||
+	    (self && !native && !ghi_tls.nosig && from_batch(self, sig, info)) ||
+	    (!self && sys_gettid() != ghi_monitor_tid())) {
+		ghi_sig_deliver(sig, info, uc);
 		return;
 	}
-	bool native = self && (self->flags & GHI_G_NATIVE);
-	if (ghi_signal_active && (self || sys_gettid() == ghi_monitor_tid())) {
-		/* The kernel sends SIGPIPE and SIGXFSZ to the thread whose write failed. */
-		bool own = info->si_code == SI_TKILL ||
-			   ((sig == SIGPIPE || sig == SIGXFSZ) && info->si_pid == sys_getpid());
-		struct ghi_gthread *m = own ? NULL : main_if_open(sig);
-		if (!self || native || ghi_tls.nosig || (m && m != self)) {
-			struct ghi_siginfo_node *n = ghi_sig_node_new(sig, info);
-			if (n) {
-				ghi_sig_push(&undecided, n);
-				ghi_monitor_poke();
-				return;
-			}
-			if (!self || native || ghi_tls.nosig)
-				return; /* 2048 signals wait already */
-		}
+	/* To this kernel thread: the kernel sends SIGPIPE and SIGXFSZ to whose write failed. */
+	bool own = info->si_code == SI_TKILL ||
+		   ((sig == SIGPIPE || sig == SIGXFSZ) && info->si_pid == sys_getpid());
+	struct ghi_gthread *m = own ? NULL : main_if_open(sig);
+	bool here = self && !native && (own || (m ? m == self : accepts(self, sig)));
+	if (here && !ghi_tls.nosig) {
+		ghi_sig_deliver(sig, info, uc);
+		return;
 	}
-	ghi_sig_run_in_place(self, sig, info, uc);
+	if (!own && !ghi_sig_claim_shared(sig))
+		return; /* one waits already */
+	struct ghi_siginfo_node *n = ghi_sig_node_new(sig, info, !own);
+	if (!n)
+		return; /* no memory */
+	if (here && load_relaxed(&self->life) == GHI_LIFE_ALIVE) {
+		leave_with_self(self, n);
+		return;
+	}
+	n->target = own && !native ? self : NULL;
+	ghi_sig_push(&undecided, n);
+	ghi_monitor_poke();
 }
 
 void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc)
@@ -52,6 +125,9 @@ void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc)
 	/* A kick may have come in front of this handler, whose return restarts the call. */
 	ghi_cancel_leave_window(uc);
 }
+
+/* ---- sending ----------------------------------------------------------------------------------
+ */
 
 void ghi_sig_fence_everywhere(void)
 {
@@ -77,47 +153,174 @@ void ghi_signal_interrupt(struct ghi_gthread *g, enum ghi_wakeup why)
 			ghi_sys(SYS_tgkill, sys_getpid(), w->tid, GHI_SIG_KICK);
 }
 
-int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info)
+/* Into its queue; it is interrupted when it must look. */
+static void give(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
-	if ((ghi_signal_fd_mask & BIT(sig)) && (load_relaxed(&target->sigmask) & BIT(sig)))
+	int sig = n->sig;
+	if (!ghi_sig_enqueue(g, n))
+		return;
+	if (g == ghi_self()) { /* it looks at the end of this bracket */
+		store_relaxed(&g->sig_pending, 1u);
+		return;
+	}
+	fence_seq_cst(); /* (U2) */
+	if (accepts(g, sig))
+		ghi_signal_interrupt(g, GHI_WOKEN_SIGNAL);
+}
+
+int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
+{
+	if (sig < 0 || sig >= GHI_NSIG || (sig && (BIT(sig) & GHI_SIG_OURS)))
+		return EINVAL;
+	uint32_t life = load_acquire(&g->life);
+	if (life == GHI_LIFE_FREE)
+		return ESRCH;
+	if (sig == 0 || life == GHI_LIFE_DEAD)
+		return 0;
+	struct sigaction act = ghi_sig_action_of(sig);
+	if (accepts(g, sig) && !(load_relaxed(&g->sig.waits) & BIT(sig))) {
+		if (ghi_sig_is_ignored(sig, &act))
+			return 0;
+		/* A default action concerns the whole process. */
+		if (!ghi_sig_is_handler(&act) && g != ghi_self()) {
+			long r = ghi_sys(SYS_kill, sys_getpid(), sig);
+			return r < 0 ? (int)-r : 0;
+		}
+	}
+	if (sig == SIGKILL || sig == SIGSTOP) {
+		ghi_sys(SYS_kill, sys_getpid(), sig);
+		return 0;
+	}
+	if ((ghi_signal_fd_mask & BIT(sig)) && !accepts(g, sig))
 		return (info->si_code == SI_QUEUE
 			    ? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
 			    : ghi_sys(SYS_kill, sys_getpid(), sig)) < 0
 			   ? EAGAIN
 			   : 0;
-	struct ghi_siginfo_node *n = ghi_sig_node_new(sig, info);
+	struct ghi_siginfo_node *n = ghi_sig_node_new(sig, info, false);
 	if (!n)
 		return EAGAIN;
-	if (!ghi_sig_enqueue(target, n))
-		return 0;
-	fence_seq_cst(); /* (U2) */
-	if (!(load_relaxed(&target->sigmask) & BIT(sig)))
-		ghi_signal_interrupt(target, GHI_WOKEN_SIGNAL);
+	ghi_nosig_enter();
+	give(g, n);
+	ghi_nosig_leave();
 	return 0;
+}
+
+bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
+{
+	struct sigaction act;
+	if (sig < 1 || sig >= GHI_NSIG || (BIT(sig) & UNBLOCKABLE) || !accepts(self, sig) ||
+	    (self != ghi_runtime_main() && main_if_open(sig)))
+		return false;
+	act = ghi_sig_action_of(sig);
+	if (!ghi_sig_is_handler(&act))
+		return false;
+	ghi_nosig_enter();
+	struct ghi_siginfo_node *n =
+	    ghi_sig_claim_shared(sig) ? ghi_sig_node_new(sig, info, true) : NULL;
+	if (n)
+		give(self, n);
+	ghi_nosig_leave();
+	return true;
+}
+
+/* ---- the monitor's part -----------------------------------------------------------------------
+ */
+
+uint64_t ghi_sig_limbo_bits(void)
+{
+	return load_relaxed(&limbo.bits);
+}
+
+struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want)
+{
+	struct ghi_siginfo_node *n = NULL;
+	ghi_lock(&limbo.lock);
+	if (limbo.list.bits & want)
+		n = ghi_sig_remove(&limbo.list, ghi_sig_first(limbo.list.bits & want));
+	store_relaxed(&limbo.bits, limbo.list.bits);
+	ghi_unlock(&limbo.lock);
+	if (n && ghi_sig_is_void(n)) {
+		ghi_sig_node_free(NULL, n);
+		return ghi_sig_limbo_take(want);
+	}
+	return n;
+}
+
+static void into_limbo(struct ghi_siginfo_node *n)
+{
+	ghi_lock(&limbo.lock);
+	ghi_sig_append(&limbo.list, n);
+	store_relaxed(&limbo.bits, limbo.list.bits);
+	ghi_unlock(&limbo.lock);
+	fence_seq_cst(); /* (X1) */
+}
+
+/* To a gthread that may end meanwhile: what was for the process is taken back then. */
+static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+{
+	struct ghi_siginfo_node *next;
+	give(g, n);
+	fence_seq_cst(); /* pairs with ghi_signal_drop_queued */
+	if (load_relaxed(&g->life) == GHI_LIFE_ALIVE)
+		return;
+	for (n = ghi_sig_take_all(&g->sig.incoming); n; n = next) {
+		next = n->next;
+		if (n->shared)
+			ghi_sig_push(&undecided, n);
+		else
+			ghi_sig_node_free(g, n);
+	}
+}
+
+static void place(struct ghi_siginfo_node *n)
+{
+	struct sigaction act = ghi_sig_action_of(n->sig);
+	struct ghi_gthread *g = n->target;
+
+	if (ghi_sig_is_void(n)) {
+		ghi_sig_node_free(NULL, n);
+	} else if (!n->shared) {
+		if (g && load_acquire(&g->life) == GHI_LIFE_ALIVE)
+			give(g, n);
+		else
+			ghi_sig_node_free(NULL, n);
+	} else if ((g = find_open(n->sig))) {
+		bool waits = load_relaxed(&g->sig.waits) & BIT(n->sig);
+		if (!waits && !ghi_sig_is_handler(&act)) { /* changed meanwhile: the kernel's */
+			siginfo_t info = n->info;
+			int sig = n->sig;
+			ghi_sig_node_free(NULL, n);
+			ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, &info);
+		} else {
+			give_shared(g, n);
+		}
+	} else {
+		into_limbo(n);
+	}
 }
 
 void ghi_signal_dispatch(void)
 {
-	struct ghi_siginfo_node *n = ghi_sig_take_all(&undecided), *next;
-	for (; n; n = next) {
-		next = n->next;
-		struct ghi_gthread *g = main_if_open(n->sig);
-		for (struct ghi_gthread *c = ghi_gthread_all(); !g && c; c = c->all_next)
-			if (load_acquire(&c->life) == GHI_LIFE_ALIVE &&
-			    !(c->flags & GHI_G_NATIVE) &&
-			    !(load_relaxed(&c->sigmask) & BIT(n->sig)))
-				g = c;
-		if (!g)
-			g = ghi_runtime_main(); /* all block it by now: it waits with main */
-		if (!ghi_sig_enqueue(g, n))
-			continue;
-		fence_seq_cst(); /* (U2) */
-		if (!(load_relaxed(&g->sigmask) & BIT(n->sig)))
-			ghi_signal_interrupt(g, GHI_WOKEN_SIGNAL);
+	struct ghi_siginfo_node *n, *next;
+
+	while (load_relaxed(&undecided))
+		for (n = ghi_sig_take_all(&undecided); n; n = next) {
+			next = n->next;
+			place(n);
+		}
+	uint64_t look = load_relaxed(&limbo.bits), open = 0;
+	for (; look; look &= look - 1) {
+		int sig = __builtin_ctzll(look) + 1;
+		if (find_open(sig))
+			open |= BIT(sig);
 	}
+	while (open && (n = ghi_sig_limbo_take(open)))
+		place(n);
 }
 
 void ghi_sig_route_reset(void)
 {
 	undecided = NULL;
+	memset(&limbo, 0, sizeof(limbo));
 }

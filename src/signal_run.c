@@ -1,4 +1,15 @@
-/* Running the program's handlers, at once or when the runtime is left; see signal.h. */
+/* Running the program's handlers; see signal.h.
+ *
+ * A handler always runs in a frame of the kernel's: what is queued for a gthread is sent to its own
+ * kernel thread when it is due, in the kernel's order, so registers, masks, nesting and default
+ * actions are the kernel's.  All signals are blocked when the kernel enters ghi_sig_on_signal(),
+ * until the handler's own mask is set here.
+ *
+ * Frames of handlers that want an alternate stack, and of faults, come on the worker's.  Such a
+ * frame is moved to where the program expects it, the gthread's alternate stack or the stack that
+ * was interrupted, since the gthread may park in the handler and go on on another worker.  For the
+ * same reason the frame's stack_t, which sigreturn(2) puts in force, is rewritten on the way out.
+ */
 #include <errno.h>
 #include <string.h>
 #include <ucontext.h>
@@ -7,128 +18,239 @@
 #include "src/sched.h"
 #include "src/signal_int.h"
 
-struct call {
-	struct sigaction act;
-	int sig;
-	siginfo_t *info;
-	void *uc;
-};
-
-static void call_handler(void *arg)
-{
-	struct call *c = arg;
-	if (c->act.sa_flags & SA_SIGINFO)
-		c->act.sa_sigaction(c->sig, c->info, c->uc);
-	else
-		c->act.sa_handler(c->sig);
-}
-
-static bool on_altstack(const struct ghi_gthread *g, const char *sp)
-{
-	return sp > (char *)g->altstack_sp && sp <= (char *)g->altstack_sp + g->altstack_size;
-}
-
-/* Calls the handler, on the gthread's alternate stack when it asked for one, on `below` (the
- * interrupted stack) when the kernel put us elsewhere, or right here. */
-static void call_on_its_stack(struct ghi_gthread *self, struct call *c, char *below)
-{
-	char here;
-	if (self && (c->act.sa_flags & SA_ONSTACK) && self->altstack_sp &&
-	    !on_altstack(self, below ? below : &here))
-		ghi_ctx_call_on((char *)self->altstack_sp + self->altstack_size, call_handler, c);
-	else if (below)
-		ghi_ctx_call_on(below, call_handler, c);
-	else
-		call_handler(c);
-}
-
-/* The kernel has set the mask for the handler and restores it afterwards; the books follow. */
-void ghi_sig_run_in_place(struct ghi_gthread *self, int sig, siginfo_t *info, void *context)
-{
-	ucontext_t *uc = context;
-	struct call c = {.sig = sig, .info = info, .uc = uc};
-	char *below = NULL;
-
-	ghi_sig_copy_action(sig, &c.act);
-	if (!ghi_sig_is_handler(&c.act))
-		return;
-#if defined(__x86_64__)
-	if (BIT(sig) & FAULTS) /* these arrive on the worker's alternate stack */
-		below = (char *)uc->uc_mcontext.gregs[REG_RSP] - 128;
+#ifndef SS_AUTODISARM
+#define SS_AUTODISARM (1u << 31)
 #endif
-	if (!self || (self->flags & GHI_G_NATIVE)) {
-		call_handler(&c);
-		return;
-	}
-	self->sig_ran |=
-	    (c.act.sa_flags & SA_RESTART) ? GHI_SIG_RAN : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART;
-	uint64_t before, during;
-	memcpy(&before, &uc->uc_sigmask, sizeof(before));
-	sys_sigprocmask(SIG_BLOCK, NULL, &during);
-	self->sigmask = self->worker->kmask = during;
-	call_on_its_stack(self, &c, below);
-	memcpy(&before, &uc->uc_sigmask, sizeof(before)); /* the handler may edit it */
-	sys_sigprocmask(SIG_SETMASK, &before, NULL);	  /* it may have parked and moved */
-	store_relaxed(&self->sigmask, before);
-	self->worker->kmask = before;
-	/* What was queued meanwhile and is open again. */
-	fence_seq_cst(); /* (U1) */
-	if (load_relaxed(&self->sigq) && ghi_signal_due(self))
-		ghi_signal_run_pending();
+
+static const uint64_t everything = ~BIT(GHI_SIG_CAST);
+
+static bool within(const stack_t *s, const char *sp)
+{
+	return s->ss_sp && sp > (char *)s->ss_sp && sp <= (char *)s->ss_sp + s->ss_size;
 }
 
-static void run_queued(struct ghi_gthread *self, struct ghi_siginfo_node *n)
+static bool is_program(const struct ghi_gthread *self)
 {
-	struct call c = {.sig = n->sig};
-	siginfo_t info = n->info;
-	ucontext_t uc;
-	uint64_t add, old = self->sigmask;
-	int saved_errno = errno;
+	return self && !(self->flags & GHI_G_NATIVE);
+}
 
-	ghi_sig_node_free(self, n);
-	ghi_sig_copy_action(c.sig, &c.act);
-	if (!ghi_sig_is_handler(&c.act)) {
-		if (c.act.sa_handler == SIG_DFL) /* the default action, by the kernel itself */
-			ghi_sys(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), c.sig, &info);
+/* ---- the alternate stack in a frame ---------------------------------------------------------- */
+
+/* What the program finds there: its own. */
+static void show_altstack(struct ghi_gthread *self, ucontext_t *uc)
+{
+	uc->uc_stack.ss_sp = self->altstack_sp;
+	uc->uc_stack.ss_size = self->altstack_size;
+	uc->uc_stack.ss_flags = self->altstack_sp ? self->altstack_flags : SS_DISABLE;
+	if (self->altstack_flags & (int)SS_AUTODISARM)
+		self->altstack_sp = NULL;
+}
+
+/* sigreturn(2) restores it, and what the handler made of it. */
+static void take_altstack(struct ghi_gthread *self, const ucontext_t *uc)
+{
+	bool none = uc->uc_stack.ss_flags & SS_DISABLE;
+	self->altstack_sp = none ? NULL : uc->uc_stack.ss_sp;
+	self->altstack_size = none ? 0 : uc->uc_stack.ss_size;
+	self->altstack_flags = uc->uc_stack.ss_flags & (int)SS_AUTODISARM;
+}
+
+/* ---- one handler ------------------------------------------------------------------------------
+ */
+
+static void call_handler(const struct sigaction *act, int sig, siginfo_t *info, void *uc)
+{
+	/* The kernel passes all three, whatever the flags say. */
+	((void (*)(int, siginfo_t *, void *))act->sa_sigaction)(sig, info, uc);
+}
+
+/* All signals are blocked; the books follow what sigreturn will do. */
+static void leave_frame(ucontext_t *uc, bool by_queue)
+{
+	struct ghi_gthread *self;
+	uint64_t after;
+
+	for (;;) {
+		sys_sigprocmask(SIG_SETMASK, &everything, NULL);
+		ghi_cancel_leave_window(uc);
+		self = ghi_self(); /* NULL: a fork's child, which the kernel's values suit */
+		if (!self)
+			return;
+		memcpy(&after, &uc->uc_sigmask, sizeof(after)); /* the handler may edit it */
+		after &= ~UNBLOCKABLE;
+		memcpy(&uc->uc_sigmask, &after, sizeof(after));
+		ghi_signal_note_mask(self, after);
+		/* What was queued meanwhile and is open again.  In a batch the loop outside looks.
+		 */
+		if (by_queue || !ghi_signal_due(self))
+			break;
+		sys_sigprocmask(SIG_SETMASK, &after, NULL);
+		ghi_signal_run_pending();
+	}
+	ghi_sig_worker_altstack(self->worker, &uc->uc_stack);
+}
+
+static void on_frame(int sig, void *info, void *context)
+{
+	struct ghi_gthread *self = ghi_self();
+	ucontext_t *uc = context;
+	struct sigaction act;
+	uint64_t before, during, add;
+	bool fault = (BIT(sig) & FAULTS) && ((siginfo_t *)info)->si_code > 0;
+
+	memcpy(&before, &uc->uc_sigmask, sizeof(before));
+	ghi_sig_copy_action(sig, &act);
+	if (!ghi_sig_is_handler(&act)) {
+		/* Changed a moment ago.  A fault happens again by itself. */
+		if (!ghi_sig_is_ignored(sig, &act) && !fault)
+			ghi_sys(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), sig, info);
+		if (is_program(self))
+			ghi_sig_worker_altstack(self->worker, &uc->uc_stack);
 		return;
 	}
-	memset(&uc, 0, sizeof(uc));
-	memcpy(&uc.uc_sigmask, &old, sizeof(old));
-	uc.uc_stack.ss_flags = SS_DISABLE;
-	c.info = &info;
-	c.uc = &uc;
-	memcpy(&add, &c.act.sa_mask, sizeof(add));
-	if (!(c.act.sa_flags & SA_NODEFER))
-		add |= BIT(c.sig);
-	self->sig_ran |=
-	    (c.act.sa_flags & SA_RESTART) ? GHI_SIG_RAN : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART;
-	uint32_t ran = self->sig_ran; /* a nested wait in the handler resets it */
-	ghi_signal_set_mask(self, old | add);
-	call_on_its_stack(self, &c, NULL);
+	memcpy(&add, &act.sa_mask, sizeof(add));
+	during = (before | add | (act.sa_flags & SA_NODEFER ? 0 : BIT(sig))) & ~UNBLOCKABLE;
+	if (!is_program(self)) {
+		sys_sigprocmask(SIG_SETMASK, &during, NULL);
+		call_handler(&act, sig, info, uc);
+		return;
+	}
+	bool by_queue = self->sig.by_queue;
+	self->sig.by_queue = false;
+	uint32_t ran =
+	    self->sig_ran |
+	    ((act.sa_flags & SA_RESTART) ? GHI_SIG_RAN : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART);
+	if (self->sig.restore) { /* sigsuspend(2): back to the mask before the call */
+		self->sig.restore = false;
+		before = self->sig.saved;
+		memcpy(&uc->uc_sigmask, &before, sizeof(before));
+	}
+	show_altstack(self, uc);
+	ghi_sig_mask_book(self, during);
+	self->sig_ran = ran; /* it may leave by siglongjmp */
+	sys_sigprocmask(SIG_SETMASK, &during, NULL);
+	call_handler(&act, sig, info, uc);
 	self = ghi_self();
-	ghi_signal_set_mask(self, old);
-	self->sig_ran |= ran;
-	errno = saved_errno;
+	if (self) {
+		self->sig_ran = ran; /* a wait in the handler clears it */
+		take_altstack(self, uc);
+	}
+	leave_frame(uc, by_queue);
+}
+
+#if defined(__x86_64__)
+/* How much of the stack above the frame belongs to it: the floating-point state is last. */
+static size_t frame_size(const char *frame, const siginfo_t *info, const ucontext_t *uc)
+{
+	const char *fp = (const char *)uc->uc_mcontext.fpregs;
+	uint32_t magic, size;
+
+	if (!fp)
+		return (size_t)((const char *)(info + 1) - frame);
+	memcpy(&magic, fp + 464, sizeof(magic)); /* struct _fpx_sw_bytes */
+	memcpy(&size, fp + 468, sizeof(size));
+	return (size_t)(fp - frame) + (magic == 0x46505853 /* FP_XSTATE_MAGIC1 */ ? size : 512);
+}
+
+static _Noreturn void move_frame(struct ghi_gthread *self, bool onstack, int sig, siginfo_t *info,
+				 ucontext_t *uc)
+{
+	stack_t alt = {.ss_sp = self->altstack_sp, .ss_size = self->altstack_size};
+	char *frame = (char *)uc - sizeof(void *); /* return address, ucontext, siginfo, fp state */
+	size_t size = frame_size(frame, info, uc);
+	char *sp = (char *)uc->uc_mcontext.gregs[REG_RSP] - 128;
+
+	if (onstack && alt.ss_sp && !within(&alt, sp + 128))
+		sp = (char *)alt.ss_sp + alt.ss_size;
+	char *to = sp - size;
+	to -= ((uintptr_t)to - (uintptr_t)frame) & 63; /* fp state wants its alignment kept */
+	ptrdiff_t by = to - frame;
+	memcpy(to, frame, size);
+	uc = (ucontext_t *)((char *)uc + by);
+	info = (siginfo_t *)((char *)info + by);
+	if (uc->uc_mcontext.fpregs)
+		uc->uc_mcontext.fpregs = (void *)((char *)uc->uc_mcontext.fpregs + by);
+	ghi_ctx_enter_frame(to, on_frame, sig, info, uc);
+}
+#endif
+
+void ghi_sig_deliver(int sig, siginfo_t *info, void *uc)
+{
+#if defined(__x86_64__)
+	struct ghi_gthread *self = ghi_self();
+	if (is_program(self)) {
+		stack_t here;
+		ghi_sig_worker_altstack(self->worker, &here);
+		if (within(&here, uc))
+			move_frame(self, ghi_sig_action_of(sig).sa_flags & SA_ONSTACK, sig, info,
+				   uc);
+	}
+#endif
+	on_frame(sig, info, uc);
+}
+
+/* ---- what is queued ---------------------------------------------------------------------------
+ */
+
+/* Takes what the kernel would deliver at once: frame upon frame, each with the mask of the one
+ * below, at most one of each number.  Sends it to this kernel thread, where all signals are blocked
+ * afterwards.  How many. */
+static int send_due(struct ghi_gthread *self)
+{
+	uint64_t mask = self->sigmask;
+	int sent = 0, pid = sys_getpid();
+
+	while (ghi_sig_collect(self) & ~mask) {
+		struct ghi_siginfo_node *n = ghi_sig_pick(self, ~mask);
+		struct sigaction act = ghi_sig_action_of(n->sig);
+		uint64_t add = 0;
+		siginfo_t info = n->info;
+		int sig = n->sig;
+
+		if (ghi_sig_is_ignored(sig, &act)) {
+			ghi_sig_node_free(self, n);
+			continue;
+		}
+		if (!sent++)
+			sys_sigprocmask(SIG_SETMASK, &everything, NULL);
+		mask |= BIT(sig);
+		if (!ghi_sig_is_handler(&act)) {
+			ghi_sig_node_free(self, n);
+		} else {
+			memcpy(&add, &act.sa_mask, sizeof(add));
+			mask |= add;
+			n->next = self->sig.batch;
+			self->sig.batch = n;
+			self->sig.in_place |= BIT(sig);
+		}
+		/* Out of room in the kernel's queue: what it sends itself needs none, and the
+		 * node holds the information. */
+		if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, self->worker->tid, sig, &info) == -EAGAIN) {
+			info.si_code = SI_USER;
+			ghi_sys(SYS_rt_tgsigqueueinfo, pid, self->worker->tid, sig, &info);
+		}
+	}
+	/* A handler may leave by siglongjmp: the rest is for the bracket after that. */
+	if (sent && (ghi_sig_collect(self) & ~self->sigmask))
+		store_relaxed(&self->sig_pending, 1u);
+	return sent;
 }
 
 void ghi_signal_run_pending(void)
 {
 	struct ghi_gthread *self = ghi_self();
+	int saved_errno = errno, sent;
 
-	for (;;) {
+	do {
+		ghi_tls.nosig++;
 		store_relaxed(&self->sig_pending, 0u);
-		struct ghi_siginfo_node *n = ghi_sig_take_all(&self->sigq), *next, *first = NULL;
-		for (; n; n = next) {
-			next = n->next;
-			if (!first && !(self->sigmask & BIT(n->sig)))
-				first = n;
-			else
-				ghi_sig_push(&self->sigq, n);
-		}
-		if (!first)
-			break;
-		run_queued(self, first); /* one at a time: the handler may leave by siglongjmp */
-	}
+		sent = send_due(self);
+		__asm__ volatile("" ::: "memory");
+		ghi_tls.nosig--;
+		if (sent) /* the handlers run now */
+			sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
+	} while (sent || load_relaxed(&self->sig_pending));
+	errno = saved_errno;
 	if (ghi_cancel_async(self))
 		ghi_cancel_point(self);
 	if (load_relaxed(ghi_cancel_word(self)) & GHI_CANCEL_REQUESTED) /* for the next point */

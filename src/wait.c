@@ -55,7 +55,7 @@ int ghi_wait_arm_uncancellable(struct ghi_gthread *self, enum ghi_reason why, co
 }
 
 /* Parks with an optional deadline. */
-static uint32_t park_until(struct ghi_gthread *self, uint64_t deadline)
+uint32_t ghi_wait_park_until(struct ghi_gthread *self, uint64_t deadline)
 {
 	if (deadline == GHI_NEVER)
 		return ghi_park(self);
@@ -104,7 +104,7 @@ int ghi_wait_fd(struct ghi_gthread *self, int fd, int dir, uint32_t seq, uint64_
 	ghi_unlock(&e->lock);
 	if (first)
 		ghi_fd_sweep_started();
-	uint32_t wakeup = park_until(self, deadline);
+	uint32_t wakeup = ghi_wait_park_until(self, deadline);
 	if (wakeup != GHI_WOKEN_FD && wakeup != GHI_WOKEN_CLOSED) {
 		ghi_lock(&e->lock);
 		ghi_fd_unlink(e, &w);
@@ -152,7 +152,7 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 		ghi_fd_sweep_started();
 	uint32_t wakeup = 0;
 	if (!again) {
-		wakeup = park_until(self, deadline);
+		wakeup = ghi_wait_park_until(self, deadline);
 	} else {
 		/* Leave through the front door: a waker may be holding our entries already.  Only
 		 * one notify can win; ours decides that we do not sleep. */
@@ -180,7 +180,7 @@ int ghi_wait_until(struct ghi_gthread *self, uint64_t deadline, enum ghi_reason 
 	ghi_nosig_enter();
 	int r = ghi_wait_arm(self, why, NULL);
 	if (!r)
-		r = ghi_wait_result(park_until(self, deadline));
+		r = ghi_wait_result(ghi_wait_park_until(self, deadline));
 	ghi_nosig_leave();
 	return r;
 }

@@ -33,6 +33,8 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 /* Sleeps: -ETIMEDOUT when the deadline has come. */
 int ghi_wait_until(struct ghi_gthread *self, uint64_t deadline, enum ghi_reason why);
 
+/* Parks, armed, with an optional deadline: what ended it (enum ghi_wakeup). */
+uint32_t ghi_wait_park_until(struct ghi_gthread *self, uint64_t deadline);
 /* -errno for a wake-up; 0 for those that mean "try again". */
 int ghi_wait_result(uint32_t wakeup);
 /* Arms and looks at signals and cancellation; non-zero: disarmed again, do not park. */

@@ -22,6 +22,11 @@ void *ghi_ctx_make(void *top, void (*entry)(void *), void *arg);
 /* Calls fn(arg) on another stack and comes back; used to run handlers on an alternate stack. */
 void ghi_ctx_call_on(void *top, void (*fn)(void *), void *arg);
 
+/* Leaves this stack for good: rsp becomes `frame`, which begins with a return address (a kernel's
+ * signal frame), and fn(sig, info, uc) is entered as if called from there. */
+_Noreturn void ghi_ctx_enter_frame(void *frame, void (*fn)(int, void *, void *), int sig,
+				   void *info, void *uc);
+
 /* Restorer for handlers installed without libc. */
 void ghi_ctx_sigreturn(void);
 

@@ -158,6 +158,23 @@ ghi_ctx_clone:
 	.cfi_endproc
 	.size	ghi_ctx_clone, . - ghi_ctx_clone
 
+/* void ghi_ctx_enter_frame(void *frame = rdi, fn = rsi, int sig = edx, void *info = rcx, void *uc =
+ * r8): as the kernel enters a handler, with the return address (the restorer) on top. */
+	.globl	ghi_ctx_enter_frame
+	.hidden	ghi_ctx_enter_frame
+	.type	ghi_ctx_enter_frame, @function
+	.p2align 4
+ghi_ctx_enter_frame:
+	.cfi_startproc
+	movq	%rsi, %rax
+	movq	%rdi, %rsp
+	movl	%edx, %edi
+	movq	%rcx, %rsi
+	movq	%r8, %rdx
+	jmpq	*%rax
+	.cfi_endproc
+	.size	ghi_ctx_enter_frame, . - ghi_ctx_enter_frame
+
 /* Return from a signal handler: byte for byte what unwinders recognise as a signal frame. */
 	.globl	ghi_ctx_sigreturn
 	.hidden	ghi_ctx_sigreturn

@@ -1,0 +1,47 @@
+/* longjmp: libc restores the kernel mask inside; the books must follow. */
+#include <setjmp.h>
+#include <string.h>
+
+#include "hooks/hook.h"
+
+static void note_jump(struct __jmp_buf_tag *env)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (self && !(self->flags & GHI_G_NATIVE) && env->__mask_was_saved) {
+		uint64_t mask;
+		memcpy(&mask, &env->__saved_mask, sizeof(mask));
+		ghi_nosig_enter();
+		ghi_signal_note_mask(self, mask);
+		ghi_nosig_leave();
+	}
+}
+
+EXPORT _Noreturn void siglongjmp(sigjmp_buf env, int val)
+{
+	note_jump(env);
+	REAL(siglongjmp)(env, val);
+	__builtin_unreachable();
+}
+
+EXPORT _Noreturn void longjmp(jmp_buf env, int val)
+{
+	note_jump(env);
+	REAL(longjmp)(env, val);
+	__builtin_unreachable();
+}
+
+EXPORT _Noreturn void _longjmp(jmp_buf env, int val)
+{
+	note_jump(env);
+	REAL(_longjmp)(env, val);
+	__builtin_unreachable();
+}
+
+EXPORT _Noreturn void __longjmp_chk(jmp_buf env, int val)
+{
+	note_jump(env);
+	/* The fortified check compares frames and knows one alternate stack, not ours per gthread.
+	 */
+	REAL(longjmp)(env, val);
+	__builtin_unreachable();
+}

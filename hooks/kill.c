@@ -1,0 +1,100 @@
+/* Sending signals: to one thread, to the process. */
+#include "hooks/hook.h"
+
+static siginfo_t info_of(int sig, int code, union sigval v)
+{
+	siginfo_t info = {.si_signo = sig, .si_code = code};
+	info.si_pid = sys_getpid();
+	info.si_uid = (uid_t)ghi_sys(SYS_getuid);
+	if (code == SI_QUEUE)
+		info.si_value = v;
+	return info;
+}
+
+static const union sigval no_value;
+
+/* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
+static struct ghi_gthread *live(pthread_t t)
+{
+	return ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
+}
+
+/* The gthread with this virtual id, or NULL. */
+static struct ghi_gthread *by_tid(pid_t tid)
+{
+	struct ghi_gthread *m = ghi_runtime_main();
+	if (!ghi_runtime_running())
+		return NULL;
+	if (m && m->tid == tid)
+		return m;
+	for (struct ghi_gthread *g = tid > 1 << 22 ? ghi_gthread_all() : NULL; g; g = g->all_next)
+		if (g->tid == tid && load_acquire(&g->life) == GHI_LIFE_ALIVE)
+			return g;
+	return NULL;
+}
+
+EXPORT int pthread_kill(pthread_t t, int sig)
+{
+	struct ghi_gthread *g = live(t);
+	if (!g)
+		return REAL(pthread_kill)(t, sig);
+	siginfo_t info = info_of(sig, SI_TKILL, no_value);
+	return ghi_signal_send(g, sig, &info);
+}
+
+EXPORT int pthread_sigqueue(pthread_t t, int sig, const union sigval v)
+{
+	struct ghi_gthread *g = live(t);
+	if (!g)
+		return REAL(pthread_sigqueue)(t, sig, v);
+	siginfo_t info = info_of(sig, SI_QUEUE, v);
+	return ghi_signal_send(g, sig, &info);
+}
+
+EXPORT int raise(int sig)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (!self)
+		return REAL(raise)(sig);
+	siginfo_t info = info_of(sig, SI_TKILL, no_value);
+	return (int)ghi_ret(-ghi_signal_send(self, sig, &info));
+}
+
+EXPORT pid_t gettid(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	return self ? self->tid : sys_gettid();
+}
+
+EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
+{
+	struct ghi_gthread *g = pid == sys_getpid() ? by_tid(tid) : NULL;
+	if (!g)
+		return (int)ghi_ret(ghi_sys(SYS_tgkill, pid, tid, sig));
+	siginfo_t info = info_of(sig, SI_TKILL, no_value);
+	return (int)ghi_ret(-ghi_signal_send(g, sig, &info));
+}
+
+/* A signal that the caller sends to its own process and that runs on the caller has run when the
+ * call returns; the kernel would choose any kernel thread that accepts it. */
+EXPORT int kill(pid_t pid, int sig)
+{
+	HOOK_ENTER(self, REAL(kill)(pid, sig));
+	if (pid > 1 << 22 && by_tid(pid))
+		pid = sys_getpid();
+	if (pid == sys_getpid()) {
+		siginfo_t info = info_of(sig, SI_USER, no_value);
+		if (ghi_signal_send_process(self, sig, &info))
+			return 0;
+	}
+	return (int)ghi_ret(ghi_sys(SYS_kill, pid, sig));
+}
+
+EXPORT int sigqueue(pid_t pid, int sig, const union sigval v)
+{
+	HOOK_ENTER(self, REAL(sigqueue)(pid, sig, v));
+	siginfo_t info = info_of(sig, SI_QUEUE, v);
+	if (pid == sys_getpid() && ghi_signal_send_process(self, sig, &info))
+		return 0;
+	return (int)ghi_ret(ghi_sys(SYS_rt_sigqueueinfo, pid, sig, &info));
+}

@@ -1,0 +1,97 @@
+/* Waiting for signals: pause, sigsuspend, the sigwait family, signalfd. */
+#include <string.h>
+
+#include "hooks/hook.h"
+#include "src/wait.h"
+
+static uint64_t bits_of(const sigset_t *s)
+{
+	uint64_t set;
+	memcpy(&set, s, sizeof(set));
+	return set;
+}
+
+/* Until a handler has run. */
+static int wait_handler(struct ghi_gthread *self)
+{
+	while (!self->sig_ran) {
+		int w = ghi_wait_until(self, GHI_NEVER, GHI_PARK_FOREVER);
+		if (w == -ECANCELED && ghi_cancel_requested(self))
+			return w;
+	}
+	return -EINTR;
+}
+
+EXPORT int pause(void)
+{
+	HOOK_ENTER(self, REAL(pause)());
+	ghi_cancel_point(self);
+	self->sig_ran = 0;
+	int r = wait_handler(self);
+	if (r == -ECANCELED)
+		ghi_cancel_point(self);
+	return (int)ghi_ret(-EINTR);
+}
+
+EXPORT int sigsuspend(const sigset_t *s)
+{
+	HOOK_ENTER(self, REAL(sigsuspend)(s));
+	ghi_cancel_point(self);
+	self->sig_ran = 0;
+	ghi_signal_mask_for_wait(self, bits_of(s)); /* pending ones run here */
+	int r = wait_handler(self);
+	ghi_signal_mask_after_wait(self);
+	if (r == -ECANCELED)
+		ghi_cancel_point(self);
+	return (int)ghi_ret(-EINTR);
+}
+
+static int timed_wait(struct ghi_gthread *self, const sigset_t *s, siginfo_t *info, uint64_t end)
+{
+	siginfo_t mine;
+	ghi_cancel_point(self);
+	int r = ghi_signal_wait(self, bits_of(s), &mine, end);
+	if (r == -ECANCELED)
+		ghi_cancel_point(self);
+	if (r > 0 && info) {
+		*info = mine;
+		if (info->si_code == SI_TKILL) /* as glibc reports it */
+			info->si_code = SI_USER;
+	}
+	return r;
+}
+
+EXPORT int sigtimedwait(const sigset_t *s, siginfo_t *info, const struct timespec *t)
+{
+	HOOK_ENTER(self, REAL(sigtimedwait)(s, info, t));
+	if (t && (ghi_ts_invalid(t) || t->tv_sec < 0))
+		return (int)ghi_ret(-EINVAL);
+	uint64_t end = t ? ghi_deadline_in(ghi_ts_to_ns(t)) : GHI_NEVER;
+	return (int)ghi_ret(timed_wait(self, s, info, end));
+}
+
+EXPORT int sigwaitinfo(const sigset_t *s, siginfo_t *info)
+{
+	HOOK_ENTER(self, REAL(sigwaitinfo)(s, info));
+	return (int)ghi_ret(timed_wait(self, s, info, GHI_NEVER));
+}
+
+EXPORT int sigwait(const sigset_t *s, int *sig)
+{
+	HOOK_ENTER(self, REAL(sigwait)(s, sig));
+	int r;
+	do
+		r = timed_wait(self, s, NULL, GHI_NEVER);
+	while (r == -EINTR);
+	if (r < 0)
+		return -r;
+	*sig = r;
+	return 0;
+}
+
+EXPORT int signalfd(int fd, const sigset_t *s, int flags)
+{
+	if (ghi_signal_taken_over)
+		ghi_signal_fd_mask |= bits_of(s);
+	return REAL(signalfd)(fd, s, flags);
+}

@@ -30,6 +30,14 @@ def test_pthread_kill_runs_the_handler_on_its_target(agree):
     agree("sig_kill")
 
 
+def test_queues_order_and_ignored_signals(agree):
+    agree("sig_order")
+
+
+def test_what_a_handler_finds_and_may_change(agree):
+    agree("sig_frame")
+
+
 def test_alarms_timers_and_children(agree):
     agree("sig_alarm")
 

@@ -91,7 +91,8 @@ struct ghi_gthread_signals {
 	struct ghi_siglist own[2];	/* taken from incoming: sent to it, sent to the process */
 	struct ghi_siginfo_node *batch; /* on their way through the kernel */
 	uint64_t in_place;		/* numbers in batch */
-	bool by_queue;			/* the handler about to run was in batch */
+	bool bottom;			/* the next of batch lies below all others ... */
+	bool at_bottom;			/* ... and is about to run */
 	uint64_t counted;		/* the mask it is counted with (signal_mask.c) */
 	uint64_t saved;			/* the mask that the next handler returns to ... */
 	bool restore;			/* ... during sigsuspend and the like */

@@ -71,7 +71,8 @@ static bool from_batch(struct ghi_gthread *self, int sig, siginfo_t *info)
 			break;
 		}
 	self->sig.in_place &= ~BIT(sig);
-	self->sig.by_queue = true;
+	self->sig.at_bottom = self->sig.bottom;
+	self->sig.bottom = false;
 	return true;
 }
 

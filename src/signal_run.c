@@ -65,7 +65,7 @@ static void call_handler(const struct sigaction *act, int sig, siginfo_t *info, 
 }
 
 /* All signals are blocked; the books follow what sigreturn will do. */
-static void leave_frame(ucontext_t *uc, bool by_queue)
+static void leave_frame(ucontext_t *uc, bool bottom)
 {
 	struct ghi_gthread *self;
 	uint64_t after;
@@ -80,9 +80,9 @@ static void leave_frame(ucontext_t *uc, bool by_queue)
 		after &= ~UNBLOCKABLE;
 		memcpy(&uc->uc_sigmask, &after, sizeof(after));
 		ghi_signal_note_mask(self, after);
-		/* What was queued meanwhile and is open again.  In a batch the loop outside looks.
-		 */
-		if (by_queue || !ghi_signal_due(self))
+		/* What was queued meanwhile and is open again.  Below the whole batch the loop that
+		 * sent it looks: a queue must not become a tower of frames. */
+		if (bottom || !ghi_signal_due(self))
 			break;
 		sys_sigprocmask(SIG_SETMASK, &after, NULL);
 		ghi_signal_run_pending();
@@ -115,8 +115,8 @@ static void on_frame(int sig, void *info, void *context)
 		call_handler(&act, sig, info, uc);
 		return;
 	}
-	bool by_queue = self->sig.by_queue;
-	self->sig.by_queue = false;
+	bool bottom = self->sig.at_bottom;
+	self->sig.at_bottom = false;
 	uint32_t ran =
 	    self->sig_ran |
 	    ((act.sa_flags & SA_RESTART) ? GHI_SIG_RAN : GHI_SIG_RAN | GHI_SIG_RAN_NORESTART);
@@ -135,7 +135,7 @@ static void on_frame(int sig, void *info, void *context)
 		self->sig_ran = ran; /* a wait in the handler clears it */
 		take_altstack(self, uc);
 	}
-	leave_frame(uc, by_queue);
+	leave_frame(uc, bottom);
 }
 
 #if defined(__x86_64__)
@@ -230,6 +230,7 @@ static int send_due(struct ghi_gthread *self)
 			ghi_sys(SYS_rt_tgsigqueueinfo, pid, self->worker->tid, sig, &info);
 		}
 	}
+	self->sig.bottom = sent != 0;
 	/* A handler may leave by siglongjmp: the rest is for the bracket after that. */
 	if (sent && (ghi_sig_collect(self) & ~self->sigmask))
 		store_relaxed(&self->sig_pending, 1u);

@@ -69,7 +69,7 @@ programs: $(PROGRAMS)
 $(B)/programs/%: integration/programs/%.c integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic $(PROGRAM_FLAGS) -o $@ $< -ldl -lm
+	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic $(PROGRAM_FLAGS) -o $@ $< -ldl -lm -lrt
 $(B)/programs/cancel_cleanup_fexceptions: PROGRAM_FLAGS := -fexceptions
 $(B)/programs/cancel_cleanup_fexceptions: integration/programs/cancel_cleanup.c
 $(B)/programs/%: integration/programs/%.cc integration/programs/check.h

@@ -18,8 +18,8 @@
  * that libc's unwinder jumps to at the end of pthread_exit. */
 extern void __pthread_register_cancel(__pthread_unwind_buf_t *);
 extern void __pthread_unregister_cancel(__pthread_unwind_buf_t *);
-extern int set_cancel_jump(struct __cancel_jmp_buf_tag *, int) __asm__("__sigsetjmp")
-    __attribute__((returns_twice));
+/* void *: the type of the argument has another name before glibc 2.33. */
+extern int set_cancel_jump(void *, int) __asm__("__sigsetjmp") __attribute__((returns_twice));
 
 static struct ghi_gthread *gthread_of(pthread_t t)
 {

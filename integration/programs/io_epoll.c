@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/syscall.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 
@@ -72,7 +73,11 @@ int main(void)
 	start = now_ns(CLOCK_MONOTONIC);
 	CHECK(epoll_pwait(ep, es, 4, 20, NULL) == 0 && now_ns(CLOCK_MONOTONIC) - start >= 20000000);
 	start = now_ns(CLOCK_MONOTONIC);
+#if __GLIBC_PREREQ(2, 35)
 	int rc = epoll_pwait2(ep, es, 4, &limit, NULL);
+#else
+	int rc = syscall(441, ep, es, 4, &limit, NULL, 8);
+#endif
 	CHECK((rc == 0 && now_ns(CLOCK_MONOTONIC) - start >= 20000000) || errno == ENOSYS);
 	CHECK(epoll_wait(ep, es, 4, 0) == 0);
 

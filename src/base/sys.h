@@ -13,9 +13,10 @@
 #include <signal.h>
 #include <stdint.h>
 #include <sys/epoll.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <time.h>
+
+#include "src/base/sysnr.h"
 
 static inline long ghi_sys6(long nr, long a, long b, long c, long d, long e, long f)
 {

@@ -37,10 +37,12 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 all: $(B)/libgreenhook.so $(B)/greenhook
 lib: $(B)/libgreenhook.so
 
+# Before glibc 2.34 dlopen and the threads live in libraries of their own, which a program need not load.
 $(B)/libgreenhook.so: $(LIB_OBJ) src/greenhook.map
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,libgreenhook.so.0 -Wl,-z,nodelete -Wl,-z,now \
-		-Wl,--version-script=src/greenhook.map -o $@ $(LIB_OBJ) -ldl
+		-Wl,--version-script=src/greenhook.map -o $@ $(LIB_OBJ) \
+		-Wl,--no-as-needed -l:libdl.so.2 -l:libpthread.so.0
 
 $(B)/greenhook: $(CLI_OBJ)
 	@echo "  LD      $@"

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "src/gthread.h"
+#include "src/symtab.h"
 #include "src/tls.h"
 
 struct ghi_libc ghi_libc = {.list = -1, .robust = -1};
@@ -43,21 +44,29 @@ static struct module_table {
 } modules;
 static ghi_lock_t modules_lock;
 
+static struct ghi_symtab libpthread; /* open during the probe, before glibc 2.34 */
+
+static void *symbol(const char *name)
+{
+	void *p = dlsym(RTLD_DEFAULT, name);
+	return p ? p : ghi_symtab_find(&libpthread, name);
+}
+
 /* Descriptors are uint32_t[3]: size in bits, number of elements, offset. */
 static ptrdiff_t field(const char *name)
 {
-	uint32_t *d = dlsym(RTLD_DEFAULT, name);
+	uint32_t *d = symbol(name);
 	return d ? (ptrdiff_t)d[2] : -1;
 }
 
-int ghi_tls_probe(const char **ret_why)
+static int probe(const char **ret_why)
 {
 	uintptr_t me = ghi_tp_get();
 	void (*info)(size_t *, size_t *) =
-	    (void (*)(size_t *, size_t *))dlsym(RTLD_DEFAULT, "_dl_get_tls_static_info");
-	uint32_t *size = dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread");
+	    (void (*)(size_t *, size_t *))symbol("_dl_get_tls_static_info");
+	uint32_t *size = symbol("_thread_db_sizeof_pthread");
 
-	ghi_libc.allocate_tls = (void *(*)(void *))dlsym(RTLD_DEFAULT, "_dl_allocate_tls");
+	ghi_libc.allocate_tls = (void *(*)(void *))symbol("_dl_allocate_tls");
 	if (!info || !ghi_libc.allocate_tls || !size) {
 		*ret_why =
 		    "this C library does not offer its TLS allocator (is it glibc 2.31 or newer?)";
@@ -78,17 +87,18 @@ int ghi_tls_probe(const char **ret_why)
 		return -1;
 	}
 	ghi_libc.first_block = AT(me, ghi_libc.specific, char *) - (char *)me;
-	char *rtld = dlsym(RTLD_DEFAULT, "_rtld_global");
+	ghi_libc.stack_user = symbol("__stack_user"); /* before glibc 2.34 */
+	char *rtld = symbol("_rtld_global");
 	ptrdiff_t user = field("_thread_db_rtld_global__dl_stack_user");
 	if (rtld && user >= 0)
 		ghi_libc.stack_user = (struct ghi_list_t *)(rtld + user);
-	ghi_libc.call_tls_dtors = (void (*)(void))dlsym(RTLD_DEFAULT, "__call_tls_dtors");
-	ghi_libc.ctype_init = (void (*)(void))dlsym(RTLD_DEFAULT, "__ctype_init");
-	ghi_libc.thread_freeres = (void (*)(void))dlsym(RTLD_DEFAULT, "__libc_thread_freeres");
-	ghi_libc.keys = dlsym(RTLD_DEFAULT, "__pthread_keys");
-	char *resp = dlsym(RTLD_DEFAULT, "__resp");
+	ghi_libc.call_tls_dtors = (void (*)(void))symbol("__call_tls_dtors");
+	ghi_libc.ctype_init = (void (*)(void))symbol("__ctype_init");
+	ghi_libc.thread_freeres = (void (*)(void))symbol("__libc_thread_freeres");
+	ghi_libc.keys = symbol("__pthread_keys");
+	char *resp = symbol("__resp");
 	ghi_libc.resp_off = resp ? resp - (char *)me : 0;
-	ptrdiff_t *rseq = dlsym(RTLD_DEFAULT, "__rseq_offset");
+	ptrdiff_t *rseq = symbol("__rseq_offset");
 	ghi_libc.rseq_off = rseq ? *rseq : 0;
 	ghi_libc.self_off = (char *)&ghi_tls.self - (char *)me;
 	/* The kernel knows where the list of robust mutexes of this thread is; its place in struct
@@ -99,6 +109,15 @@ int ghi_tls_probe(const char **ret_why)
 	    head < (char *)me + ghi_libc.tcb_size)
 		ghi_libc.robust = head - (char *)me;
 	return 0;
+}
+
+int ghi_tls_probe(const char **ret_why)
+{
+	if (!dlsym(RTLD_DEFAULT, "_thread_db_sizeof_pthread"))
+		ghi_symtab_open(&libpthread, "/libpthread"); /* if not, a symbol is missing */
+	int r = probe(ret_why);
+	ghi_symtab_close(&libpthread);
+	return r;
 }
 
 /* What both a new and a recycled TCB need. */

@@ -18,6 +18,15 @@ def test_fallback_gives_the_same_answers(agree, program, env):
     agree(program, env=env, workers=(1, 2))
 
 
+@pytest.mark.parametrize("program", [
+    "thread_cancel", "thread_cleanup", "thread_cleanup_cxx", "thread_once", "thread_main_exit", "cancel_points",
+    "thread_tsd", "cond_wake", "cond_timed", "mutex_kinds", "sem", "rwlock", "barrier", "thread_c11", "pshared",
+    "sig_kill", "sig_wait", "fork_atfork", "io_rw", "time_sleep"])
+def test_switched_off_is_native(agree, program):
+    """GREENHOOK=0, and whatever else makes the library inert: libc's threads, cancelled by libc."""
+    agree(program, env={"GREENHOOK": "0"}, workers=(1,))
+
+
 def test_no_descriptors_for_the_poller_is_said_and_native(run, programs):
     result = run("thread_basic", mode="native")
     green = subprocess.run(

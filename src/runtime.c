@@ -20,6 +20,7 @@
 #include "src/selftest.h"
 #include "src/signal.h"
 #include "src/stack.h"
+#include "src/sync/sync.h"
 #include "src/timer.h"
 #include "src/tls.h"
 
@@ -78,6 +79,7 @@ static unsigned usable_cpus(void)
 static int inert(const char *why)
 {
 	state = INERT;
+	ghi_sync_native = true;
 	ghi_say("staying inert, threads are kernel threads: %s", why);
 	return 0;
 }
@@ -217,8 +219,13 @@ bool ghi_runtime_ensure(void)
 {
 	if (__builtin_expect(state == RUNNING, 1))
 		return true;
-	if (state == INERT || !ghi_config.enabled)
+	if (state == INERT)
 		return false;
+	if (!ghi_config.enabled) { /* as it was asked to: nothing to say */
+		state = INERT;
+		ghi_sync_native = true;
+		return false;
+	}
 	/* Only the thread that holds the process's original TCB can become gthread 1. */
 	if (sys_gettid() != sys_getpid())
 		return false;

@@ -20,7 +20,7 @@ static uint32_t *maybe_waiters(pthread_cond_t *c)
 
 bool ghi_cond_ours(const pthread_cond_t *c)
 {
-	return !(c->__data.__wrefs & WREFS_SHARED);
+	return !ghi_sync_native && !(c->__data.__wrefs & WREFS_SHARED);
 }
 
 clockid_t ghi_cond_clock(const pthread_cond_t *c)

@@ -13,9 +13,11 @@ enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2, ROBUST = 16, PROTECT = 64, SHARE
 
 #define LOCK(m) ((uint32_t *)&(m)->__data.__lock)
 
+bool ghi_sync_native;
+
 bool ghi_mutex_ours(const pthread_mutex_t *m)
 {
-	return !(m->__data.__kind & (ROBUST | PROTECT | SHARED));
+	return !ghi_sync_native && !(m->__data.__kind & (ROBUST | PROTECT | SHARED));
 }
 
 int ghi_until_deadline(const struct ghi_until *until, uint64_t *ret_deadline)

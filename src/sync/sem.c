@@ -22,7 +22,7 @@ struct sem {
 
 bool ghi_sem_ours(const sem_t *s)
 {
-	return ((const struct sem *)s)->shared == 0;
+	return !ghi_sync_native && ((const struct sem *)s)->shared == 0;
 }
 
 static bool sem_take(struct sem *s)

@@ -29,6 +29,12 @@ static inline int32_t ghi_lock_owner(void)
 	return __builtin_expect(tid != 0, 1) ? tid : (ghi_tls.tid = sys_gettid());
 }
 
+/* Set for good when the runtime turns out to be inert, while there is one thread: a wait for a
+ * condition or a semaphore is a cancellation point, and only libc can cancel its own threads in it.
+ * From then on mutexes (which its pthread_cond_wait releases), conditions and semaphores are
+ * libc's; whatever state they are in, with nobody waiting, is valid there. */
+extern bool ghi_sync_native;
+
 bool ghi_mutex_ours(const pthread_mutex_t *m);
 int ghi_mutex_lock(pthread_mutex_t *m, const struct ghi_until *until);
 int ghi_mutex_trylock(pthread_mutex_t *m);

@@ -11,6 +11,7 @@
 #include "hooks/hook.h"
 #include "hooks/priority.h"
 #include "src/lot.h"
+#include "src/tls.h"
 
 struct futex_wait {
 	uint32_t *word;
@@ -158,6 +159,23 @@ static long futex(struct ghi_gthread *self, long a, long b, long c, long d, long
 	}
 }
 
+/* A gthread's list of robust mutexes is in its own TCB, as libc's is; the kernel thread has none.
+ */
+static long robust_list(struct ghi_gthread *self, long nr, long a, long b, long c)
+{
+	struct robust_list_head *mine = (void *)(self->tp + (uintptr_t)ghi_libc.robust);
+
+	if (nr == SYS_set_robust_list && b != sizeof(*mine))
+		return -EINVAL;
+	if (nr == SYS_set_robust_list)
+		return (void *)a == mine ? 0 : ghi_sys(nr, a, b);
+	if (a != 0 && a != self->tid)
+		return ghi_sys(nr, a, b, c);
+	*(struct robust_list_head **)b = mine;
+	*(size_t *)c = sizeof(*mine);
+	return 0;
+}
+
 EXPORT long syscall(long nr, ...)
 {
 	va_list ap;
@@ -178,6 +196,14 @@ EXPORT long syscall(long nr, ...)
 			return tgkill((pid_t)a, (pid_t)b, (int)c);
 		case SYS_futex:
 			return ghi_ret(BLOCKING(self, ghi_sys(nr, a, b, c, d, e, f)));
+		case SYS_set_tid_address: /* where the end of a kernel thread is told stays its own
+					   */
+			return self->tid;
+		case SYS_get_robust_list:
+		case SYS_set_robust_list:
+			if (ghi_libc.robust >= 0)
+				return ghi_ret(robust_list(self, nr, a, b, c));
+			break;
 		case SYS_sched_yield:
 			return sched_yield();
 		case SYS_close:

@@ -40,7 +40,7 @@ lib: $(B)/libgreenhook.so
 # Before glibc 2.34 dlopen and the threads live in libraries of their own, which a program need not load.
 $(B)/libgreenhook.so: $(LIB_OBJ) src/greenhook.map
 	@echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,libgreenhook.so.0 -Wl,-z,nodelete -Wl,-z,now \
+	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,libgreenhook.so.0 -Wl,-z,nodelete -Wl,-z,now -Wl,-Bsymbolic-functions \
 		-Wl,--version-script=src/greenhook.map -o $@ $(LIB_OBJ) \
 		-Wl,--no-as-needed -l:libdl.so.2 -l:libpthread.so.0
 

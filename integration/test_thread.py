@@ -61,6 +61,11 @@ def test_gettid_is_unique_and_stable(agree):
     agree("thread_gettid")
 
 
+def test_a_program_with_wrappers_named_like_libc_functions(agree):
+    """syscall(SYS_gettid) called the program's own gettid(), which called syscall(): endless recursion."""
+    agree("own_names")
+
+
 def test_scheduling_parameters_belong_to_the_thread(agree):
     """glib's thread pools set them by gettid() and abort if the kernel does not know the thread."""
     agree("thread_priority")

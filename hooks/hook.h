@@ -107,6 +107,16 @@ static inline void ghi_hook_unblock(struct ghi_gthread **self)
 		self_ ? BLOCKING(self_, call) : (call);                                            \
 	})
 
+/* The runtime's fork handlers, before anybody else's. */
+void ghi_process_atfork(void);
+/* syscall(SYS_fork, ...): true when the call makes a process with memory of its own. */
+bool ghi_process_raw_fork(long nr, const long *a, long *ret);
+/* In a fork's child: nobody is in system(). */
+void ghi_spawn_after_fork(void);
+/* waitid with the system call's fifth argument; 0 or -errno. */
+long ghi_waitid(struct ghi_gthread *self, int type, long id, siginfo_t *info, int options,
+		struct rusage *usage);
+
 /* errno beat: a result or -errno becomes what libc returns. */
 static inline long ghi_ret(long r)
 {

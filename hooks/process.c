@@ -1,63 +1,156 @@
-/* fork, waiting for children, and the set*id families.
+/* fork in all its forms, and the set*id families.
  *
  * set*id: the kernel changes the credentials of one kernel thread; POSIX wants the process.  libc
  * signals the threads on its own lists, of which gthreads are no kernel threads and workers are
  * unknown (the classic hang), so the change is broadcast to every kernel thread of the process.
  */
 #include <grp.h>
+#include <sched.h>
+#include <stdarg.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 
 #include "hooks/hook.h"
 
-EXPORT pid_t fork(void)
+static void in_child(void)
 {
-	struct ghi_gthread *self = ghi_self();
-	if (!self)
-		return REAL(fork)();
-	ghi_runtime_fork_prepare();
-	/* The child's side begins in an atfork handler that was registered first (preload/init.c),
-	 * so that the program's own child handlers find libc's world. */
-	return REAL(fork)();
+	extern uint32_t ghi_once_generation;
+	ghi_runtime_fork_child();
+	ghi_once_generation += 4;
+	ghi_spawn_after_fork();
 }
 
-/* Without atfork handlers, so ours does not run by itself. */
+void ghi_process_atfork(void)
+{
+	static uint32_t done;
+	if (xchg_acq_rel(&done, 1u))
+		return;
+	/* First in: last called before the fork and first after it, on both sides, so that all
+	 * handlers of the program find a world in order, also when libc forks inside (daemon). */
+	(void)REAL(__register_atfork)(ghi_runtime_fork_prepare, ghi_runtime_fork_parent, in_child,
+				      NULL);
+}
+
+/* What pthread_atfork calls: a library's constructor may come before ours. */
+EXPORT int __register_atfork(ghi_void_fn prepare, ghi_void_fn parent, ghi_void_fn child, void *dso)
+{
+	if (ghi_config.enabled)
+		ghi_process_atfork();
+	return REAL(__register_atfork)(prepare, parent, child, dso);
+}
+
+EXPORT pid_t fork(void)
+{
+	return REAL(fork)(); /* the rest is done by the handlers above */
+}
+
+/* Without atfork handlers, so ours do not run by themselves. */
+static long fork_by(long nr, const long *a)
+{
+	ghi_runtime_fork_prepare();
+	long r = ghi_sys(nr, a[0], a[1], a[2], a[3], a[4]);
+	if (r == 0)
+		ghi_runtime_fork_child();
+	else
+		ghi_runtime_fork_parent();
+	return r;
+}
+
 EXPORT pid_t _Fork(void)
 {
-	struct ghi_gthread *self = ghi_self();
+	static const long plain[6] = {SIGCHLD};
+	if (!real._Fork)
+		return (pid_t)ghi_ret(fork_by(SYS_clone, plain));
 	ghi_runtime_fork_prepare();
-	pid_t pid =
-	    real._Fork ? real._Fork() : (pid_t)ghi_ret(ghi_sys(SYS_clone, SIGCHLD, 0, 0, 0, 0));
-	if (pid == 0 && self)
+	pid_t pid = real._Fork();
+	if (pid == 0)
 		ghi_runtime_fork_child();
+	else
+		ghi_runtime_fork_parent();
 	return pid;
 }
 
-/* A child that shares our memory would share the descriptor table's books too. */
-EXPORT pid_t vfork(void)
+/* syscall(SYS_fork, ...): true when the call makes a process with memory of its own. */
+bool ghi_process_raw_fork(long nr, const long *a, long *ret)
 {
-	return fork();
+	if (nr == SYS_clone3 || (nr == SYS_clone && ((a[0] & CLONE_VM) || a[1]))) {
+		uint64_t *args = (uint64_t *)a[0]; /* struct clone_args: flags first, stack sixth */
+		if (nr == SYS_clone || !args || a[1] < 64 || (args[0] & CLONE_VM) || args[5])
+			return false;
+	}
+	if (nr == SYS_vfork) /* its return address would not survive: a copy is as good */
+		*ret = fork_by(SYS_fork, a);
+	else if (nr == SYS_fork || nr == SYS_clone || nr == SYS_clone3)
+		*ret = fork_by(nr, a);
+	else
+		return false;
+	return true;
 }
 
-EXPORT pid_t waitpid(pid_t pid, int *status, int options)
+struct clone_start {
+	int (*fn)(void *);
+	void *arg;
+};
+
+static int clone_child(void *arg)
 {
-	HOOK_ENTER(self, REAL(waitpid)(pid, status, options));
-	ghi_cancel_point(self);
-	if (options & WNOHANG)
-		return REAL(waitpid)(pid, status, options);
-	return (pid_t)ghi_ret(
-	    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_wait4, pid, status, options, NULL)));
+	struct clone_start s = *(struct clone_start *)arg;
+	ghi_runtime_fork_child();
+	int status = s.fn(s.arg);
+	if (ghi_self()) /* libc would end this kernel thread, and leave the runtime's */
+		ghi_sys(SYS_exit_group, status);
+	return status;
 }
 
-EXPORT pid_t wait(int *status)
+/* A child with memory of its own is a fork; one that shares ours while the caller waits, a vfork.
+ * One that runs beside us on the caller's thread block is the program's own risk, as natively. */
+EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 {
-	return waitpid(-1, status, 0);
+	va_list ap;
+	va_start(ap, arg);
+	void *ptid = va_arg(ap, void *), *tls = va_arg(ap, void *), *ctid = va_arg(ap, void *);
+	va_end(ap);
+	struct clone_start s = {fn, arg};
+	int r;
+
+	if (fn && stack && !(flags & CLONE_VM)) {
+		ghi_runtime_fork_prepare();
+		r = REAL(clone)(clone_child, stack, flags, &s, ptid, tls, ctid);
+		ghi_runtime_fork_parent();
+	} else if ((flags & CLONE_VFORK) && !ghi_tls.lent) {
+		ghi_lend_begin();
+		r = REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
+		ghi_lend_end();
+	} else {
+		r = REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
+	}
+	return r;
 }
 
-EXPORT int system(const char *cmd)
+/* ---- vfork: the call itself is in src/arch/<cpu>/vfork.S ------------------------------------ */
+
+static __thread uint64_t vfork_mask; /* shared by parent and child, and the same for both */
+
+/* The caller's block is lent; no handler runs on either side while it is. */
+void ghi_vfork_begin(void)
 {
-	struct ghi_gthread *self = ghi_hook_self();
-	return self ? BLOCKING(self, REAL(system)(cmd)) : REAL(system)(cmd);
+	uint64_t block = ~GHI_SIG_FAULTS;
+	sys_sigprocmask(SIG_SETMASK, &block, &vfork_mask);
+	ghi_lend_begin();
+}
+
+long ghi_vfork_child(void)
+{
+	uint64_t mask = vfork_mask;
+	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
+	return 0;
+}
+
+long ghi_vfork_parent(long r)
+{
+	uint64_t mask = vfork_mask;
+	ghi_lend_end();
+	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
+	return ghi_ret(r);
 }
 
 /* ---- identity ------------------------------------------------------------------------------- */

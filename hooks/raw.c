@@ -206,6 +206,26 @@ EXPORT long syscall(long nr, ...)
 			break;
 		case SYS_sched_yield:
 			return sched_yield();
+		case SYS_fork:
+		case SYS_vfork:
+		case SYS_clone:
+		case SYS_clone3: {
+			long r;
+			if (ghi_process_raw_fork(nr, (const long[6]){a, b, c, d, e, f}, &r))
+				return ghi_ret(r);
+			break;
+		}
+		case SYS_exit: /* the thread, not the kernel thread that happens to run it */
+			pthread_exit((void *)a);
+		case SYS_wait4:
+			return wait4((pid_t)a, (int *)b, (int)c, (struct rusage *)d);
+		case SYS_waitid:
+			return ghi_ret(ghi_waitid(self, (int)a, b, (siginfo_t *)c, (int)d,
+						  (struct rusage *)e));
+		case SYS_execve:
+			return execve((const char *)a, (char **)b, (char **)c);
+		case SYS_execveat:
+			return execveat((int)a, (const char *)b, (char **)c, (char **)d, (int)e);
 		case SYS_close:
 			return close((int)a);
 		case SYS_read:

@@ -10,14 +10,7 @@
 
 #include "hooks/hook.h"
 
-extern uint32_t ghi_once_generation;
 extern char **environ;
-
-static void in_child(void)
-{
-	ghi_runtime_fork_child();
-	ghi_once_generation += 4;
-}
 
 /* Children of the program do not inherit the preload: our entry leaves the list. */
 static void leave_environment(void)
@@ -52,8 +45,7 @@ __attribute__((constructor(101))) static void greenhook_init(void)
 	ghi_real_load();
 	if (!ghi_config.enabled)
 		return;
-	/* First in, first called in the child: before the program's own handlers. */
-	pthread_atfork(NULL, NULL, in_child);
+	ghi_process_atfork();
 	if (!ghi_config.inherit)
 		leave_environment();
 }

@@ -16,7 +16,8 @@ uint32_t ghi_fd_flags_epoch = 1, ghi_fd_share_epoch = 1;
 
 struct ghi_fd *ghi_fd_peek(int fd)
 {
-	if (fd < 0 || fd >= CHUNK * CHUNKS)
+	/* What another process does to its numbers is none of our business. */
+	if (fd < 0 || fd >= CHUNK * CHUNKS || __builtin_expect(ghi_tls.lent, 0))
 		return NULL;
 	struct ghi_fd *chunk = load_acquire(&table[fd / CHUNK]); /* pairs with the swap below */
 	return chunk ? &chunk[fd % CHUNK] : NULL;
@@ -25,7 +26,7 @@ struct ghi_fd *ghi_fd_peek(int fd)
 struct ghi_fd *ghi_fd_get(int fd)
 {
 	struct ghi_fd *e = ghi_fd_peek(fd);
-	if (e || fd < 0 || fd >= CHUNK * CHUNKS)
+	if (e || fd < 0 || fd >= CHUNK * CHUNKS || ghi_tls.lent)
 		return e;
 	long r = ghi_sys(SYS_mmap, NULL, CHUNK * sizeof(struct ghi_fd), PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

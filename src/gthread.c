@@ -17,7 +17,7 @@ const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
     [GHI_PARK_ONCE] = "once",	    [GHI_PARK_FUTEX] = "futex",	  [GHI_PARK_JOIN] = "join",
     [GHI_PARK_READ] = "read",	    [GHI_PARK_WRITE] = "write",	  [GHI_PARK_ACCEPT] = "accept",
     [GHI_PARK_CONNECT] = "connect", [GHI_PARK_POLL] = "poll",	  [GHI_PARK_SLEEP] = "sleep",
-    [GHI_PARK_FOREVER] = "forever", [GHI_PARK_SIGNAL] = "signal",
+    [GHI_PARK_FOREVER] = "forever", [GHI_PARK_SIGNAL] = "signal", [GHI_PARK_CHILD] = "child",
 };
 
 /* Ids above every kernel tid (PID_MAX_LIMIT is 2^22) and below glibc's lock flag bits (2^30). */

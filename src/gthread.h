@@ -43,6 +43,7 @@ enum ghi_reason {
 	GHI_PARK_CONNECT,
 	GHI_PARK_POLL,
 	GHI_PARK_SLEEP,
+	GHI_PARK_CHILD,
 	GHI_PARK_FOREVER,
 	GHI_PARK_SIGNAL,
 	GHI_PARK_NREASONS,
@@ -141,6 +142,7 @@ struct ghi_gthread {
 	void *altstack_sp;	      /* sigaltstack as the program sees it; NULL: none */
 	size_t altstack_size;
 	int altstack_flags; /* SS_AUTODISARM or 0 */
+	uint64_t fork_mask; /* signal mask to return to after a fork */
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
@@ -150,10 +152,12 @@ struct ghi_gthread {
 
 /* What code on a gthread finds through its own TLS.  Initial-exec: one instruction, no call. */
 struct ghi_tls {
-	struct ghi_gthread *self; /* NULL: a kernel thread that is no worker, or dormant */
-	uint32_t nosig;		  /* > 0: inside the runtime, signal handlers are deferred */
-	int32_t tid;		  /* lock owner id of this thread; 0: not asked yet */
-	struct ghi_gthread *home; /* its own struct even while dormant after a fork */
+	struct ghi_gthread *self;   /* NULL: a kernel thread that is no worker, or dormant */
+	uint32_t nosig;		    /* > 0: inside the runtime, signal handlers are deferred */
+	int32_t tid;		    /* lock owner id of this thread; 0: not asked yet */
+	struct ghi_gthread *home;   /* its own struct even while dormant after a fork */
+	uint32_t lent;		    /* a child that shares our memory may be using this block */
+	struct ghi_gthread *lender; /* `self` meanwhile */
 };
 extern __thread struct ghi_tls ghi_tls __attribute__((tls_model("initial-exec")));
 
@@ -169,6 +173,12 @@ static inline struct ghi_gthread *ghi_self(void)
 #endif
 	return g;
 }
+
+/* vfork and posix_spawn: the child runs on our memory and on the caller's thread block, but it is
+ * another process.  Between the two calls the hooks see no gthread and keep no books, in the child
+ * and in the caller, whose kernel thread waits meanwhile. */
+void ghi_lend_begin(void);
+void ghi_lend_end(void);
 
 /* Inside these brackets no handler of the program runs on this thread; handlers wait for the end.
  */

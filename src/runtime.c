@@ -137,6 +137,7 @@ static struct ghi_gthread *adopt_main(void)
 		ghi_sys(SYS_prctl, 16 /* PR_GET_NAME */, g->name);
 	}
 	g->flags |= GHI_G_MAIN;
+	g->sig_pending = 0;
 	g->tid = sys_gettid();
 	g->life = GHI_LIFE_ALIVE;
 	g->join = GHI_JOINABLE;
@@ -240,15 +241,29 @@ void ghi_runtime_alive(int delta)
 
 void ghi_runtime_fork_prepare(void)
 {
-	if (state == RUNNING)
-		ghi_fd_mark_all_shared();
+	struct ghi_gthread *self = ghi_self();
+	if (state != RUNNING || ghi_tls.lent)
+		return;
+	ghi_fd_mark_all_shared();
+	if (self) { /* what arrives in the child finds the monitor gone until the books are in order
+		     */
+		self->fork_mask = self->sigmask;
+		ghi_signal_set_mask(self, ~GHI_SIG_FAULTS);
+	}
+}
+
+void ghi_runtime_fork_parent(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (state == RUNNING && self)
+		ghi_signal_set_mask(self, self->fork_mask);
 }
 
 void ghi_runtime_fork_child(void)
 {
 	struct ghi_gthread *self = ghi_tls.self;
 
-	if (state != RUNNING || !self)
+	if (state != RUNNING || ghi_tls.lent)
 		return;
 	state = DORMANT;
 	ghi_signal_fork_child(self);
@@ -257,8 +272,14 @@ void ghi_runtime_fork_child(void)
 	ghi_tls.tid = 0;
 	ghi_tls.home = self;
 	main_gthread = NULL;
-	ghi_gthread_prio_after_fork(self);
-	self->wake = GHI_WAKE_IDLE;
+	if (self) {
+		ghi_gthread_prio_after_fork(self);
+		self->wake = GHI_WAKE_IDLE;
+		/* When the fork was made by a handler that interrupted a hook, the child comes back
+		 * into that hook: this flag makes its next wait look, and start the runtime. */
+		self->sig_pending = 1;
+		self->worker->slot = NULL;
+	}
 	ghi_tls_after_fork();
 	ghi_lot_after_fork();
 	ghi_fd_after_fork();
@@ -268,7 +289,45 @@ void ghi_runtime_fork_child(void)
 	ghi_monitor_after_fork();
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		ghi_timers_after_fork(ghi_slots[i].timers);
-	if (!(self->flags & GHI_G_MAIN) && initial.life == GHI_LIFE_ALIVE)
-		initial.life = GHI_LIFE_DEAD;
+	if (self != &initial)
+		memset(&initial, 0, sizeof(initial));
 	ghi_gthread_after_fork(self);
+	if (self) {
+		ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, self->name);
+		self->sigmask = self->fork_mask;
+		sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
+	}
+}
+
+void ghi_runtime_revive(struct ghi_gthread *self)
+{
+	uint32_t nosig = ghi_tls.nosig;
+	if (ghi_self())
+		return;
+	if (!ghi_runtime_ensure() || ghi_self() != self)
+		ghi_panic(__FILE__, __LINE__, "a fork's child cannot go on with its wait");
+	ghi_tls.nosig = nosig;
+}
+
+void ghi_lend_begin(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (self)
+		ghi_blocking_begin(self);
+	ghi_tls.lender = self;
+	ghi_tls.lent = 1;
+	ghi_tls.self = NULL;
+}
+
+void ghi_lend_end(void)
+{
+	struct ghi_gthread *self = ghi_tls.lender;
+	ghi_tls.self = self;
+	ghi_tls.lent = 0;
+	ghi_tls.lender = NULL;
+	if (!self)
+		return;
+	ghi_blocking_end(self);
+	if (load_relaxed(&self->sig_pending))
+		ghi_signal_run_pending();
 }

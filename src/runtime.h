@@ -15,9 +15,14 @@ bool ghi_runtime_ensure(void);
 struct ghi_gthread *ghi_runtime_main(void);
 /* The main gthread has called pthread_exit, others go on. */
 void ghi_runtime_alive(int delta);
-/* Around fork(): in the child everything but the caller is gone and the runtime is dormant. */
-void ghi_runtime_fork_child(void);
+/* Around fork(): no handler of the program runs between the first and the other two.  In the child
+ * everything but the caller is gone and the runtime is dormant. */
 void ghi_runtime_fork_prepare(void);
+void ghi_runtime_fork_parent(void);
+void ghi_runtime_fork_child(void);
+/* A fork's child came back, out of the handler that forked, into a hook that wants to park: the
+ * runtime starts again, with self as its main. */
+void ghi_runtime_revive(struct ghi_gthread *self);
 bool ghi_runtime_running(void);
 
 #endif

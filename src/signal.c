@@ -85,6 +85,24 @@ int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *ol
 		return EINVAL;
 	if (act && (sig == SIGKILL || sig == SIGSTOP))
 		return EINVAL;
+	if (ghi_tls.lent) { /* the child of a vfork changes its own actions, not ours */
+		struct sigaction k;
+		if (old && ghi_real_sigaction(sig, NULL, &k) == 0)
+			*old = k.sa_sigaction == ghi_sig_on_signal ||
+				       k.sa_sigaction == ghi_crash_on_signal
+				   ? actions[sig]
+				   : k;
+		return act && ghi_real_sigaction(sig, act, NULL) < 0 ? errno : 0;
+	}
+	if (ghi_tls.lent) { /* the child of a vfork changes its own actions, not ours */
+		struct sigaction k;
+		if (old && ghi_real_sigaction(sig, NULL, &k) == 0)
+			*old = k.sa_sigaction == ghi_sig_on_signal ||
+				       k.sa_sigaction == ghi_crash_on_signal
+				   ? actions[sig]
+				   : k;
+		return act && ghi_real_sigaction(sig, act, NULL) < 0 ? errno : 0;
+	}
 	ghi_nosig_enter();
 	ghi_lock(&actions_lock);
 	struct sigaction was = actions[sig];
@@ -173,14 +191,15 @@ void ghi_signal_thread_ends(struct ghi_gthread *self)
 
 void ghi_signal_fork_child(struct ghi_gthread *self)
 {
-	stack_t alt = {.ss_sp = self->altstack_sp,
-		       .ss_size = self->altstack_size,
-		       .ss_flags = self->altstack_sp ? self->altstack_flags : SS_DISABLE};
-
 	ghi_signal_active = false;
-	self->sig_pending = 0;
-	memset(&self->sig, 0, sizeof(self->sig)); /* a child has no pending signals */
-	ghi_sys(SYS_sigaltstack, &alt, NULL);
+	if (self) {
+		stack_t alt = {.ss_sp = self->altstack_sp,
+			       .ss_size = self->altstack_size,
+			       .ss_flags = self->altstack_sp ? self->altstack_flags : SS_DISABLE};
+		self->sig_pending = 0;
+		memset(&self->sig, 0, sizeof(self->sig)); /* a child has no pending signals */
+		ghi_sys(SYS_sigaltstack, &alt, NULL);
+	}
 	for (int sig = 1; sig < GHI_NSIG; sig++) {
 		bool crash = actions[sig].sa_handler == SIG_DFL && (BIT(sig) & CRASHES);
 		if (ghi_sig_is_handler(&actions[sig]) || crash)

@@ -49,7 +49,8 @@ enum {
 
 /* Takes over the actions that exist.  Once, when the runtime starts; again after a fork. */
 void ghi_signal_start(struct ghi_gthread *main_thread);
-/* In a fork's child: the caller is alone, without pending signals, under the kernel's own rules. */
+/* In a fork's child (self NULL: of a kernel thread): the caller is alone, without pending signals,
+ * under the kernel's own rules. */
 void ghi_signal_fork_child(struct ghi_gthread *self);
 /* Per kernel thread: alternate stack for faults. */
 void ghi_signal_worker_init(struct ghi_worker *w);
@@ -98,7 +99,15 @@ int ghi_signal_wait(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info
 /* By the poller: signals may be pending in the kernel for those who wait. */
 void ghi_signal_waiters_look(void);
 
+/* What the processor raises: cannot wait. */
+#define GHI_SIG_FAULTS                                                                             \
+	(1ull << (SIGSEGV - 1) | 1ull << (SIGBUS - 1) | 1ull << (SIGFPE - 1) |                     \
+	 1ull << (SIGILL - 1) | 1ull << (SIGTRAP - 1) | 1ull << (SIGSYS - 1))
 #define GHI_SIG_OURS (1ull << (GHI_SIG_CAST - 1) | 1ull << (GHI_SIG_KICK - 1))
+/* Around exec, signals deferred: what waits here waits in the kernel, which hands it to the new
+ * program; how many were for the caller alone, for the way back when the exec failed. */
+unsigned ghi_signal_to_kernel(struct ghi_gthread *self);
+void ghi_signal_from_kernel(struct ghi_gthread *self, unsigned count);
 /* Runs fn(arg) on every kernel thread of the process, the caller included (set*id). */
 void ghi_signal_broadcast(void (*fn)(void *), void *arg);
 /* The runtime runs; the kernel knows our handlers, and sigaction() goes through the table. */

@@ -10,7 +10,7 @@
 #include "src/signal.h"
 
 #define BIT(sig) (1ull << ((sig)-1))
-#define FAULTS	 (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGTRAP) | BIT(SIGSYS))
+#define FAULTS	 GHI_SIG_FAULTS
 /* What nobody blocks: SIGKILL and SIGSTOP, and the two of the runtime. */
 #define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | GHI_SIG_OURS)
 

@@ -90,10 +90,14 @@ static void leave_with_self(struct ghi_gthread *self, struct ghi_siginfo_node *n
 static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc)
 {
 	bool native = self && (self->flags & GHI_G_NATIVE);
+	/* Its thread block is lent to a child: the handler waits until it is back. */
+	struct ghi_gthread *lender = ghi_tls.lent ? ghi_tls.lender : NULL;
+	if (lender && lender->worker->tid != sys_gettid())
+		lender = NULL; /* this is the child */
 
 	if (((BIT(sig) & FAULTS) && info->si_code > 0) || !ghi_signal_active ||
 	    (self && !native && !ghi_tls.nosig && from_batch(self, sig, info)) ||
-	    (!self && sys_gettid() != ghi_monitor_tid())) {
+	    (!self && !lender && sys_gettid() != ghi_monitor_tid())) {
 		ghi_sig_deliver(sig, info, uc);
 		return;
 	}
@@ -115,7 +119,7 @@ static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc
 		leave_with_self(self, n);
 		return;
 	}
-	n->target = own && !native ? self : NULL;
+	n->target = own && !native ? (self ? self : lender) : NULL;
 	ghi_sig_push(&undecided, n);
 	ghi_monitor_poke();
 }

@@ -254,6 +254,8 @@ void ghi_signal_run_pending(void)
 	errno = saved_errno;
 	if (ghi_cancel_async(self))
 		ghi_cancel_point(self);
+	if (!ghi_self()) /* a fork's child: the next wait starts the runtime (runtime.h) */
+		store_relaxed(&self->sig_pending, 1u);
 	if (load_relaxed(ghi_cancel_word(self)) & GHI_CANCEL_REQUESTED) /* for the next point */
 		store_relaxed(&self->sig_pending, 1u);
 }

@@ -150,6 +150,18 @@ void ghi_tls_after_fork(void)
 {
 	modules_lock = list_lock = 0;
 	modules.adds = 0; /* it may have been half written */
+	if (ghi_libc.list < 0 || !ghi_libc.stack_user)
+		return;
+	/* libc has put the caller's block on the list of stacks that it made itself; the next fork
+	 * would put it with the free ones, while it is one of ours. */
+	struct ghi_list_t *node = (void *)(ghi_tp_get() + (uintptr_t)ghi_libc.list);
+	struct ghi_list_t *head = ghi_libc.stack_user;
+	node->next->prev = node->prev;
+	node->prev->next = node->next;
+	node->prev = head;
+	node->next = head->next;
+	head->next->prev = node;
+	head->next = node;
 }
 
 static void enlist(struct ghi_list_t *node, struct ghi_list_t *head)

@@ -4,6 +4,7 @@
 #include "src/cancel.h"
 #include "src/park.h"
 #include "src/poller.h"
+#include "src/runtime.h"
 #include "src/sched.h"
 #include "src/signal.h"
 #include "src/timer.h"
@@ -27,6 +28,8 @@ int ghi_wait_result(uint32_t wakeup)
 
 static int arm(struct ghi_gthread *self, enum ghi_reason why, const void *object, bool cancellable)
 {
+	if (__builtin_expect(load_relaxed(&self->sig_pending), 0))
+		ghi_runtime_revive(self);
 	ghi_park_arm(self, why, object);
 	/* Signallers set sig_pending, run membarrier(), then notify: either they see us armed, or
 	 * this load, kept after the store by the compiler barrier, sees their flag. */

@@ -375,8 +375,6 @@ static void clone_entry(void *arg)
 	/* Broadcasts must reach it at any time; everything else waits until it runs a gthread. */
 	w->kmask = IDLE_MASK;
 	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
-	/* Deadlines are the poller's business; a slack of 50 us would be added to each. */
-	ghi_sys(SYS_prctl, PR_SET_TIMERSLACK, 1);
 	ghi_sys(SYS_prctl, PR_SET_NAME, "greenhook");
 	ghi_signal_worker_init(w);
 	ghi_worker_loop(w);

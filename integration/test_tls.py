@@ -1,5 +1,8 @@
 """Thread identity and thread-local storage: among them the six ways in which a thread control
 block that is not quite glibc's gives itself away. Each has a test with its name."""
+import shutil
+
+import pytest
 
 
 def test_thread_local_values_survive_blocking(agree):
@@ -32,3 +35,20 @@ def test_defect_sched_getcpu_always_zero(agree):
 
 def test_defect_getattr_np_reports_the_main_stack(agree):
     agree("thread_getattr")
+
+
+@pytest.mark.parametrize("model", ["global-dynamic", "initial-exec"])
+def test_library_loaded_among_thousands_of_threads(agree, build_library, tmp_path, model):
+    """Parked, pooled and later ones, also in a fork's child; unloaded and loaded again."""
+    library = build_library("tls_both.cc", f"-ftls-model={model}", "-Wl,--no-as-needed",
+                            "-lstdc++")
+    again = shutil.copy(library, tmp_path / "again.so")
+    agree("tls_threads", library, again)
+
+
+def test_recycled_blocks_show_and_leak_nothing(agree):
+    agree("tls_recycled", 20000)
+
+
+def test_keys_and_thread_exit_functions(agree):
+    agree("tls_keys")

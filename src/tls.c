@@ -3,59 +3,35 @@
  */
 #include <dlfcn.h>
 #include <errno.h>
-#include <link.h>
 #include <linux/rseq.h>
 #include <locale.h>
 #include <netdb.h>
 #include <pthread.h>
+#include <resolv.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "src/gthread.h"
 #include "src/symtab.h"
 #include "src/tls.h"
+#include "src/tls_int.h"
 
 struct ghi_libc ghi_libc = {.list = -1, .robust = -1};
 
-/* tcbhead_t, x86-64: fixed by the ABI since compilers address some of it. */
-enum {
-	HEAD_TCB = 0,
-	HEAD_DTV = 8,
-	HEAD_SELF = 16,
-	HEAD_MULTIPLE = 24,
-	HEAD_GSCOPE = 28, /* in the middle of a look-up by the loader */
-	HEAD_COPY = 32,
-	HEAD_COPY_END = 56 /* sysinfo, stack guard, pointer guard */
-};
-
 enum { TSD_KEYS = 1024, TSD_LEVEL2 = 32, TSD_ROUNDS = 4 };
-
-#define AT(tcb, off, type) (*(type *)((tcb) + (uintptr_t)(off)))
-
-/* Modules with static TLS; rebuilt when the loader's counters move. */
-static struct module_table {
-	unsigned long long adds, subs;
-	unsigned n;
-	struct tls_module {
-		ptrdiff_t off; /* from the thread pointer, negative */
-		const void *image;
-		size_t filesz, memsz;
-	} mod[64];
-} modules;
-static ghi_lock_t modules_lock;
 
 static struct ghi_symtab libpthread; /* open during the probe, before glibc 2.34 */
 
-static void *symbol(const char *name)
+void *ghi_tls_symbol(const char *name)
 {
 	void *p = dlsym(RTLD_DEFAULT, name);
 	return p ? p : ghi_symtab_find(&libpthread, name);
 }
 
 /* Descriptors are uint32_t[3]: size in bits, number of elements, offset. */
-static ptrdiff_t field(const char *name)
+ptrdiff_t ghi_tls_field(const char *name)
 {
-	uint32_t *d = symbol(name);
+	uint32_t *d = ghi_tls_symbol(name);
 	return d ? (ptrdiff_t)d[2] : -1;
 }
 
@@ -63,10 +39,10 @@ static int probe(const char **ret_why)
 {
 	uintptr_t me = ghi_tp_get();
 	void (*info)(size_t *, size_t *) =
-	    (void (*)(size_t *, size_t *))symbol("_dl_get_tls_static_info");
-	uint32_t *size = symbol("_thread_db_sizeof_pthread");
+	    (void (*)(size_t *, size_t *))ghi_tls_symbol("_dl_get_tls_static_info");
+	uint32_t *size = ghi_tls_symbol("_thread_db_sizeof_pthread");
 
-	ghi_libc.allocate_tls = (void *(*)(void *))symbol("_dl_allocate_tls");
+	ghi_libc.allocate_tls = (void *(*)(void *))ghi_tls_symbol("_dl_allocate_tls");
 	if (!info || !ghi_libc.allocate_tls || !size) {
 		*ret_why =
 		    "this C library does not offer its TLS allocator (is it glibc 2.31 or newer?)";
@@ -74,10 +50,10 @@ static int probe(const char **ret_why)
 	}
 	info(&ghi_libc.tls_size, &ghi_libc.tls_align);
 	ghi_libc.tcb_size = *size;
-	ghi_libc.tid = field("_thread_db_pthread_tid");
-	ghi_libc.list = field("_thread_db_pthread_list");
-	ghi_libc.cancelhandling = field("_thread_db_pthread_cancelhandling");
-	ghi_libc.specific = field("_thread_db_pthread_specific");
+	ghi_libc.tid = ghi_tls_field("_thread_db_pthread_tid");
+	ghi_libc.list = ghi_tls_field("_thread_db_pthread_list");
+	ghi_libc.cancelhandling = ghi_tls_field("_thread_db_pthread_cancelhandling");
+	ghi_libc.specific = ghi_tls_field("_thread_db_pthread_specific");
 	if (ghi_libc.tid < 0 || ghi_libc.cancelhandling < 0 || ghi_libc.specific < 0) {
 		*ret_why = "this C library does not describe struct pthread";
 		return -1;
@@ -87,19 +63,21 @@ static int probe(const char **ret_why)
 		return -1;
 	}
 	ghi_libc.first_block = AT(me, ghi_libc.specific, char *) - (char *)me;
-	ghi_libc.stack_user = symbol("__stack_user"); /* before glibc 2.34 */
-	char *rtld = symbol("_rtld_global");
-	ptrdiff_t user = field("_thread_db_rtld_global__dl_stack_user");
+	ghi_libc.stack_user = ghi_tls_symbol("__stack_user"); /* before glibc 2.34 */
+	char *rtld = ghi_tls_symbol("_rtld_global");
+	ptrdiff_t user = ghi_tls_field("_thread_db_rtld_global__dl_stack_user");
 	if (rtld && user >= 0)
 		ghi_libc.stack_user = (struct ghi_list_t *)(rtld + user);
-	ghi_libc.call_tls_dtors = (void (*)(void))symbol("__call_tls_dtors");
-	ghi_libc.ctype_init = (void (*)(void))symbol("__ctype_init");
-	ghi_libc.thread_freeres = (void (*)(void))symbol("__libc_thread_freeres");
-	ghi_libc.keys = symbol("__pthread_keys");
-	char *resp = symbol("__resp");
+	ghi_libc.call_tls_dtors = (void (*)(void))ghi_tls_symbol("__call_tls_dtors");
+	ghi_libc.ctype_init = (void (*)(void))ghi_tls_symbol("__ctype_init");
+	ghi_libc.thread_freeres = (void (*)(void))ghi_tls_symbol("__libc_thread_freeres");
+	ghi_libc.keys = ghi_tls_symbol("__pthread_keys");
+	ghi_libc.res_close = (void (*)(void *))ghi_tls_symbol("__res_nclose");
+	char *resp = ghi_tls_symbol("__resp");
 	ghi_libc.resp_off = resp ? resp - (char *)me : 0;
-	ptrdiff_t *rseq = symbol("__rseq_offset");
+	ptrdiff_t *rseq = ghi_tls_symbol("__rseq_offset");
 	ghi_libc.rseq_off = rseq ? *rseq : 0;
+	ghi_tls_modules_probe();
 	ghi_libc.self_off = (char *)&ghi_tls.self - (char *)me;
 	/* The kernel knows where the list of robust mutexes of this thread is; its place in struct
 	 * pthread is nowhere else to be found. */
@@ -148,8 +126,8 @@ static ghi_lock_t list_lock;
 
 void ghi_tls_after_fork(void)
 {
-	modules_lock = list_lock = 0;
-	modules.adds = 0; /* it may have been half written */
+	list_lock = 0;
+	ghi_tls_modules_after_fork();
 	if (ghi_libc.list < 0 || !ghi_libc.stack_user)
 		return;
 	/* libc has put the caller's block on the list of stacks that it made itself; the next fork
@@ -227,79 +205,9 @@ void ghi_tls_enlist(uintptr_t tcb)
 	enlist((void *)(tcb + (uintptr_t)ghi_libc.list), ghi_libc.stack_user);
 }
 
-static int note_counters(struct dl_phdr_info *i, size_t size, void *arg)
-{
-	unsigned long long *c = arg;
-	c[0] = i->dlpi_adds;
-	c[1] = i->dlpi_subs;
-	return 1;
-}
-
-static int note_module(struct dl_phdr_info *i, size_t size, void *arg)
-{
-	struct module_table *table = arg;
-	uintptr_t me = ghi_tp_get();
-	uintptr_t data = (uintptr_t)i->dlpi_tls_data;
-	uintptr_t libc_own = (uintptr_t)&errno;
-
-	if (!i->dlpi_tls_modid || !data || data >= me || me - data > ghi_libc.tls_size)
-		return 0; /* no TLS, or not in the static area */
-	for (int p = 0; p < i->dlpi_phnum; p++) {
-		const ElfW(Phdr) *h = &i->dlpi_phdr[p];
-		if (h->p_type != PT_TLS || (libc_own >= data && libc_own < data + h->p_memsz))
-			continue;
-		if (table->n < sizeof(table->mod) / sizeof(table->mod[0]))
-			table->mod[table->n++] = (struct tls_module){
-			    .off = (ptrdiff_t)(data - me),
-			    .image = (void *)(i->dlpi_addr + h->p_vaddr),
-			    .filesz = h->p_filesz,
-			    .memsz = h->p_memsz,
-			};
-	}
-	return 0;
-}
-
-static void refresh_dynamic(uintptr_t tcb)
-{
-	/* dtv[-1].counter is the capacity; a slot is {value, to_free}, value -1: not allocated. */
-	struct dtv {
-		void *val, *to_free;
-	} *dtv = AT(tcb, HEAD_DTV, struct dtv *);
-	size_t n = (size_t)dtv[-1].val;
-
-	for (size_t i = 1; i <= n; i++)
-		if (dtv[i].to_free) {
-			free(dtv[i].to_free);
-			dtv[i].to_free = NULL;
-			dtv[i].val = (void *)-1;
-		}
-}
-
 void ghi_tls_refresh(uintptr_t tcb, int32_t tid)
 {
-	unsigned long long seen[2] = {0, 0};
-
-	dl_iterate_phdr(note_counters, seen);
-	/* The loader's lock may be a long wait: not under ours. */
-	struct module_table fresh = {.n = 0};
-	bool stale =
-	    load_relaxed(&modules.adds) != seen[0] || load_relaxed(&modules.subs) != seen[1];
-	if (stale)
-		dl_iterate_phdr(note_module, &fresh);
-	ghi_lock(&modules_lock);
-	if (stale) {
-		fresh.adds = seen[0];
-		fresh.subs = seen[1];
-		modules = fresh;
-	}
-	for (unsigned i = 0; i < modules.n; i++) {
-		const struct tls_module *m = &modules.mod[i];
-		char *block = (char *)tcb + m->off;
-		memcpy(block, m->image, m->filesz);
-		memset(block + m->filesz, 0, m->memsz - m->filesz);
-	}
-	ghi_unlock(&modules_lock);
-	refresh_dynamic(tcb);
+	ghi_tls_modules_refresh(tcb);
 	fill_head(tcb, tid);
 }
 
@@ -359,11 +267,30 @@ static void run_tsd_destructors(uintptr_t me)
 		memset(level1[0], 0, TSD_LEVEL2 * 2 * sizeof(void *));
 }
 
+/* What __libc_thread_freeres would do and a recycled block must not show: a resolver's share of the
+ * configuration, an error text of the loader that nobody asked for.  Malloc's cache stays. */
+static void drop_libc_state(void)
+{
+	struct __res_state *res =
+	    ghi_libc.resp_off ? AT(ghi_tp_get(), ghi_libc.resp_off, struct __res_state *) : NULL;
+	if (res && res->nscount && ghi_libc.res_close) {
+		ghi_libc.res_close(res);
+		res->nscount = 0;
+	}
+	for (int i = 0; i < 2 && dlerror(); i++)
+		; /* the second frees the text */
+}
+
 void ghi_tls_exit(void)
 {
 	if (ghi_libc.call_tls_dtors)
 		ghi_libc.call_tls_dtors();
 	run_tsd_destructors(ghi_tp_get());
+	/* What those registered: libc forgets it with the block, which is not to go on to the next
+	 * thread. */
+	if (ghi_libc.call_tls_dtors)
+		ghi_libc.call_tls_dtors();
 	if (ghi_libc.thread_freeres)
 		ghi_libc.thread_freeres();
+	drop_libc_state();
 }

@@ -33,6 +33,7 @@ struct ghi_libc {
 	void (*call_tls_dtors)(void);
 	void (*ctype_init)(void);
 	void (*thread_freeres)(void);
+	void (*res_close)(void *);
 	struct { /* struct pthread_key_struct of nptl */
 		uintptr_t seq;
 		void (*destr)(void *);

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <termios.h>
 
 #include "hooks/io.h"
@@ -136,6 +137,7 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 							  : GHI_NEVER;
 		int w =
 		    ghi_wait_fd(self, io->fd, io->dir, seq, io->until, io->why); /* (F3), (F4) */
+		io->waited = true;
 		if (w == 0)
 			continue;
 		if (w == -ETIMEDOUT) {
@@ -220,6 +222,16 @@ static bool answers_at_once(int fd, struct ghi_fd *e, int dir, const struct iove
 	return false;
 }
 
+/* Whoever reads a pseudoterminal while its master closes is told EIO; who comes later reads the end
+ * of a file that was hung up. */
+static bool lost_its_master(struct ghi_io *io, struct ghi_fd *e)
+{
+	struct stat st;
+	return e->kind == GHI_FD_CHAR && io->dir == GHI_RD && (events_now(io->fd, 0) & POLLHUP) &&
+	       ghi_sys(SYS_fstat, io->fd, &st) == 0 && major(st.st_rdev) >= 136 &&
+	       major(st.st_rdev) <= 143;
+}
+
 long ghi_io_nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct iovec *v, int n)
 {
 	long plain = nr == SYS_preadv2 ? SYS_readv : SYS_writev;
@@ -235,7 +247,8 @@ long ghi_io_nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 	if (!ghi_io_ready(io->fd, io->dir) && !answers_at_once(io->fd, e, io->dir, v, n))
 		return -EAGAIN;
 	struct ghi_gthread *self = ghi_self();
-	return BLOCKING_RESTART(self, ghi_sys_point(self, plain, io->fd, v, n));
+	long r = BLOCKING_RESTART(self, ghi_sys_point(self, plain, io->fd, v, n));
+	return r == 0 && io->waited && lost_its_master(io, e) ? -EIO : r;
 }
 
 long ghi_io_read(struct ghi_io *io, struct ghi_fd *e, void *buf, size_t n)

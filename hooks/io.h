@@ -21,6 +21,7 @@ struct ghi_io {
 	bool dontwait;	   /* the program said so for this call */
 	bool queue;	   /* a message queue: looks like a file, but epoll knows it */
 	bool restarts;	   /* after a handler with SA_RESTART (signal(7)) */
+	bool waited;	   /* the loop's: it has been parked */
 	bool took_all;	   /* set by try: a short read, the descriptor is empty now */
 	uint64_t deadline; /* of the call itself, 0: none; then -ETIMEDOUT */
 	uint64_t until;	   /* the loop's: when the socket's timeout ends the whole call */

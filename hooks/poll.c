@@ -3,19 +3,24 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "hooks/hook.h"
+#include "hooks/offload.h"
+#include "src/poller.h"
 #include "src/wait.h"
 
 enum { ON_STACK = 8 };
 
 /* The mask that holds during a p-variant. */
-static void mask_enter(struct ghi_gthread *self, const sigset_t *mask)
+/* 0, or -EFAULT: then there is none to leave. */
+static int mask_enter(struct ghi_gthread *self, const sigset_t **mask)
 {
-	if (mask) {
-		uint64_t set;
-		memcpy(&set, mask, sizeof(set));
-		ghi_signal_mask_for_wait(self, set); /* pending signals run their handlers here */
+	uint64_t set;
+	if (*mask && ghi_copy_in(&set, *mask, sizeof(set)) < 0) {
+		*mask = NULL;
+		return -EFAULT;
 	}
+	if (*mask)
+		ghi_signal_mask_for_wait(self, set); /* pending signals run their handlers here */
+	return 0;
 }
 
 static void mask_leave(struct ghi_gthread *self, const sigset_t *mask)
@@ -36,7 +41,7 @@ static struct ghi_pollset *set_new(struct set_room *room, size_t n)
 	if (n > ON_STACK)
 		set = malloc(sizeof(*set) + n * sizeof(set->fds[0]));
 	if (set)
-		set->n = 0;
+		set->n = set->one = 0;
 	return set;
 }
 
@@ -113,9 +118,9 @@ static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint
 
 	ghi_cancel_point(self);
 	self->sig_ran = 0;
-	mask_enter(self, mask);
+	int bad = mask_enter(self, &mask);
 	/* The common case needs no set: something is ready, or nobody wants to wait. */
-	long r = ask_poll(&call);
+	long r = bad ? bad : ask_poll(&call);
 	if (r == 0 && deadline != 0) {
 		struct ghi_pollset *set = set_new(&room, n);
 		if (!set) {
@@ -203,18 +208,50 @@ static long ask_select(void *arg)
 	return ghi_sys(SYS_pselect6, c->n, c->r, c->w, c->e, &now, NULL);
 }
 
+/* The kernel ignores numbers beyond its table of descriptors, which the runtime's own, high numbers
+ * have made larger than the program's would be: roughly the power of two above the highest that the
+ * program has used. */
+static int within_table(int n, fd_set *const given[3])
+{
+	enum { WORDS = 32 };
+	uint64_t bits[WORDS];
+	int table = 64;
+
+	while (table <= ghi_fd_highest())
+		table *= 2;
+	/* A number beyond may be open all the same: not everything that opens is replaced. */
+	for (int i = 0; i < 3; i++)
+		for (int word = table / 64; given[i] && word < n / 64 + 1 && word < 1 << 16;) {
+			int some = WORDS < n / 64 + 1 - word ? WORDS : n / 64 + 1 - word;
+			const char *from = (char *)given[i] + word * 8;
+			if (ghi_copy_in(bits, from, (size_t)some * 8) < 0 &&
+			    ghi_copy_in(bits, from, (size_t)(some = 1) * 8) < 0)
+				break;
+			for (int fd = word * 64; fd < (word + some) * 64 && fd < n; fd++)
+				if ((bits[fd / 64 - word] >> (fd % 64) & 1) &&
+				    !ghi_poller_owns(fd) &&
+				    ghi_sys(SYS_fcntl, fd, 1 /* F_GETFD */) >= 0)
+					ghi_fd_used(fd);
+			word += some;
+		}
+	while (table <= ghi_fd_highest())
+		table *= 2;
+	return n < table ? n : table;
+}
+
 static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, fd_set *e,
 			uint64_t deadline, const sigset_t *mask)
 {
-	struct select_call c = {.n = n, .r = r, .w = w, .e = e};
+	struct select_call c = {.r = r, .w = w, .e = e};
 	struct set_room room;
 	fd_set *given[3] = {r, w, e};
 	char few[3 * 128];
-	long ret;
+	long ret = 0;
 
 	if (n < 0)
 		return (int)ghi_ret(-EINVAL);
 	ghi_cancel_point(self);
+	c.n = n = within_table(n, given);
 	/* Programs may pass sets larger than fd_set; the kernel reads whole longs. */
 	c.bytes = ((size_t)n + 63) / 64 * 8;
 	c.in = c.bytes <= 128 ? few : malloc(3 * c.bytes);
@@ -223,16 +260,19 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 		for (int i = 0; i < 3; i++) {
 			if (!given[i])
 				continue;
-			memcpy(c.in + (size_t)i * c.bytes, given[i], c.bytes);
+			unsigned char *copy = (unsigned char *)c.in + (size_t)i * c.bytes;
+			if (c.bytes && ghi_copy_in(copy, given[i], c.bytes) < 0) {
+				ret = -EFAULT;
+				break;
+			}
 			for (size_t b = 0; b < c.bytes; b++)
-				wanted +=
-				    (size_t)__builtin_popcount(((unsigned char *)given[i])[b]);
+				wanted += (size_t)__builtin_popcount(copy[b]);
 		}
-	struct ghi_pollset *set = c.in ? set_new(&room, wanted) : NULL;
+	struct ghi_pollset *set = c.in && !ret ? set_new(&room, wanted) : NULL;
 	if (!set) {
 		if (c.in != few)
 			free(c.in);
-		return (int)ghi_ret(-ENOMEM);
+		return (int)ghi_ret(ret ? ret : -ENOMEM);
 	}
 	for (int fd = 0; fd < n; fd++) {
 		unsigned dirs = 0;
@@ -244,8 +284,8 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 			set_add(set, fd, dirs);
 	}
 	self->sig_ran = 0;
-	mask_enter(self, mask);
-	ret = wait_loop(self, set, deadline, ask_select, &c);
+	int bad = mask_enter(self, &mask);
+	ret = bad ? bad : wait_loop(self, set, deadline, ask_select, &c);
 	mask_leave(self, mask);
 	if (ret < 0) /* on error the sets are left as they were */
 		for (int i = 0; i < 3; i++)
@@ -303,7 +343,8 @@ static long ask_epoll(void *arg)
 	return ghi_sys(SYS_epoll_pwait, c->ep, c->ev, c->n, 0, NULL, 8);
 }
 
-/* The program's epoll descriptor is itself registered with ours. */
+/* The program's epoll descriptor is itself registered with ours.  One waiter is woken at a time, as
+ * the kernel does it; who found something wakes the next, for there may be more. */
 static int epoll_until(struct ghi_gthread *self, int ep, struct epoll_event *ev, int n,
 		       uint64_t deadline, const sigset_t *mask)
 {
@@ -314,8 +355,12 @@ static int epoll_until(struct ghi_gthread *self, int ep, struct epoll_event *ev,
 	ghi_cancel_point(self);
 	set_add(set, ep, 1u << GHI_RD);
 	self->sig_ran = 0;
-	mask_enter(self, mask);
-	long r = wait_loop(self, set, deadline, ask_epoll, &c);
+	int bad = mask_enter(self, &mask);
+	set->one = true;
+	long r = bad ? bad : wait_loop(self, set, deadline, ask_epoll, &c);
+	struct ghi_fd *e = r > 0 ? ghi_fd_peek(ep) : NULL;
+	if (e)
+		ghi_fd_pass_on(e, GHI_RD);
 	mask_leave(self, mask);
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);

@@ -81,3 +81,27 @@ def test_stdio_from_many_threads(agree):
 
 def test_numbers_reused_by_raw_system_calls(agree):
     agree("fd_raw")
+
+
+def test_numbers_reused_at_full_speed(agree):
+    agree("fd_reuse")
+
+
+def test_calls_that_move_in_pieces(agree):
+    agree("io_pieces")
+
+
+def test_epoll_sets_with_many_threads_and_nested(agree):
+    agree("io_epoll_many")
+
+
+def test_select_and_closed_numbers(agree):
+    agree("fd_select")
+
+
+def test_terminals(agree):
+    agree("fd_tty")
+
+
+def test_processes_that_share_a_listener(agree):
+    agree("io_prefork")

@@ -160,11 +160,25 @@ void ghi_fd_forget_range(unsigned lo, unsigned hi)
 		ghi_fd_forget((int)fd);
 }
 
+static int highest;
+
+int ghi_fd_highest(void)
+{
+	return load_relaxed(&highest);
+}
+
+void ghi_fd_used(int fd)
+{
+	for (int top = load_relaxed(&highest); fd > top && !cas_acq_rel(&highest, &top, fd);)
+		;
+}
+
 void ghi_fd_fresh(int fd, enum ghi_fd_kind kind)
 {
 	struct ghi_fd *e = kind == GHI_FD_UNKNOWN && !ghi_self() ? ghi_fd_peek(fd) : ghi_fd_get(fd);
 	struct ghi_gthread *ready = NULL;
 
+	ghi_fd_used(fd);
 	if (!e)
 		return;
 	if (!untouched(e)) {

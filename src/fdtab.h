@@ -105,6 +105,9 @@ static inline void ghi_fd_flags_changed(void)
 {
 	fetch_add_acq_rel(&ghi_fd_flags_epoch, 1u);
 }
+/* The highest number the program is known to have used. */
+int ghi_fd_highest(void);
+void ghi_fd_used(int fd);
 /* Another descriptor of the same open file may exist from now on. */
 void ghi_fd_mark_shared(int fd);
 void ghi_fd_after_fork(void);

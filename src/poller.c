@@ -37,7 +37,7 @@ static int move_up(long fd)
 	if (fd < 0)
 		return (int)fd;
 	ghi_sys(SYS_prlimit64, 0, 7 /* RLIMIT_NOFILE */, NULL, &rl);
-	uint64_t limit = rl.cur > 4096 ? 4096 : rl.cur;
+	uint64_t limit = rl.cur > GHI_POLLER_FDS ? GHI_POLLER_FDS : rl.cur;
 	long up = ghi_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, limit > 16 ? limit - 16 : 0);
 	if (up < 0)
 		return (int)fd;

@@ -19,6 +19,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* The runtime's own numbers lie below this, where RLIMIT_NOFILE allows. */
+enum { GHI_POLLER_FDS = 4096 };
+
 /* 0, or -errno with *ret_what naming what could not be made. */
 int ghi_poller_init(const char **ret_what);
 /* Registers fd for every event, tagged with its generation.  0, -EPERM (always ready), -errno. */

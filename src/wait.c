@@ -133,7 +133,7 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 	for (; joined < set->n && !again; joined++) {
 		struct ghi_pollset_fd *p = &set->fds[joined];
 		struct ghi_fd *e = ghi_fd_get(p->fd);
-		p->waiter = (struct ghi_fd_waiter){.g = self, .dirs = p->dirs, .all = true};
+		p->waiter = (struct ghi_fd_waiter){.g = self, .dirs = p->dirs, .all = !set->one};
 		if (!e)
 			continue;
 		ghi_lock(&e->lock);

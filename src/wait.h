@@ -22,6 +22,7 @@ int ghi_wait_fd(struct ghi_gthread *self, int fd, int dir, uint32_t seq, uint64_
  * entry, the counters read before the caller's own poll(0). */
 struct ghi_pollset {
 	unsigned n;
+	bool one; /* an event is for one such waiter, who passes it on (ghi_fd_pass_on) */
 	struct ghi_pollset_fd {
 		int fd;
 		uint8_t dirs;

@@ -85,6 +85,8 @@ bool ghi_io_ready(int fd, int dir)
 static long on_kernel_thread(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
 {
 	long r = BLOCKING_RESTART(self, io->block(io));
+	if (io->dir == GHI_WR && (r == -EPIPE || r == -EFBIG))
+		ghi_signal_claim(self, r == -EPIPE ? SIGPIPE : SIGXFSZ);
 	if (!self->worker->slot)
 		e->kind = GHI_FD_UNKNOWN;
 	return r;
@@ -158,6 +160,8 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 		/* Not for epoll (a file), or the system has no memory for a registration. */
 		return on_kernel_thread(self, io, e);
 	}
+	if (r == -EPIPE && io->dir == GHI_WR)
+		ghi_signal_claim(self, SIGPIPE);
 	if (r >= 0) {
 		if (io->took_all)
 			/* Empty as of before the try; an event that came since moves seq past it.

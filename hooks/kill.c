@@ -19,20 +19,6 @@ static struct ghi_gthread *live(pthread_t t)
 	return ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
 }
 
-/* The gthread with this virtual id, or NULL. */
-static struct ghi_gthread *by_tid(pid_t tid)
-{
-	struct ghi_gthread *m = ghi_runtime_main();
-	if (!ghi_runtime_running())
-		return NULL;
-	if (m && m->tid == tid)
-		return m;
-	for (struct ghi_gthread *g = tid > 1 << 22 ? ghi_gthread_all() : NULL; g; g = g->all_next)
-		if (g->tid == tid && load_acquire(&g->life) == GHI_LIFE_ALIVE)
-			return g;
-	return NULL;
-}
-
 EXPORT int pthread_kill(pthread_t t, int sig)
 {
 	struct ghi_gthread *g = live(t);
@@ -68,7 +54,7 @@ EXPORT pid_t gettid(void)
 
 EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
 {
-	struct ghi_gthread *g = pid == sys_getpid() ? by_tid(tid) : NULL;
+	struct ghi_gthread *g = pid == sys_getpid() ? ghi_gthread_by_tid(tid) : NULL;
 	if (!g)
 		return (int)ghi_ret(ghi_sys(SYS_tgkill, pid, tid, sig));
 	siginfo_t info = info_of(sig, SI_TKILL, no_value);
@@ -80,7 +66,7 @@ EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
 EXPORT int kill(pid_t pid, int sig)
 {
 	HOOK_ENTER(self, REAL(kill)(pid, sig));
-	if (pid > 1 << 22 && by_tid(pid))
+	if (pid > 1 << 22 && ghi_gthread_by_tid(pid))
 		pid = sys_getpid();
 	if (pid == sys_getpid()) {
 		siginfo_t info = info_of(sig, SI_USER, no_value);

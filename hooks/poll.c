@@ -9,23 +9,28 @@
 
 enum { ON_STACK = 8 };
 
-/* The mask that holds during a p-variant. */
-/* 0, or -EFAULT: then there is none to leave. */
-static int mask_enter(struct ghi_gthread *self, const sigset_t **mask)
-{
+/* The mask that holds during a p-variant: read first, in force only while it waits, since the
+ * kernel looks before it lets signals in. */
+struct masked {
+	bool on;
 	uint64_t set;
-	if (*mask && ghi_copy_in(&set, *mask, sizeof(set)) < 0) {
-		*mask = NULL;
-		return -EFAULT;
-	}
-	if (*mask)
-		ghi_signal_mask_for_wait(self, set); /* pending signals run their handlers here */
-	return 0;
+};
+
+static int mask_read(struct masked *m, const sigset_t *mask)
+{
+	m->on = mask != NULL;
+	return mask ? (int)ghi_copy_in(&m->set, mask, sizeof(m->set)) : 0;
 }
 
-static void mask_leave(struct ghi_gthread *self, const sigset_t *mask)
+static void mask_enter(struct ghi_gthread *self, const struct masked *m)
 {
-	if (mask)
+	if (m->on)
+		ghi_signal_mask_for_wait(self, m->set); /* pending ones run their handlers here */
+}
+
+static void mask_leave(struct ghi_gthread *self, const struct masked *m)
+{
+	if (m->on)
 		ghi_signal_mask_after_wait(self);
 }
 
@@ -118,15 +123,15 @@ static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint
 
 	ghi_cancel_point(self);
 	self->sig_ran = 0;
-	int bad = mask_enter(self, &mask);
+	struct masked m;
+	long r = mask_read(&m, mask);
 	/* The common case needs no set: something is ready, or nobody wants to wait. */
-	long r = bad ? bad : ask_poll(&call);
-	if (r == 0 && deadline != 0) {
+	if (r == 0)
+		r = ask_poll(&call);
+	if (r == 0 && (deadline != 0 || mask)) {
 		struct ghi_pollset *set = set_new(&room, n);
-		if (!set) {
-			mask_leave(self, mask);
+		if (!set)
 			return (int)ghi_ret(-ENOMEM);
-		}
 		for (nfds_t i = 0; i < n; i++) {
 			unsigned dirs = 0;
 			if (f[i].events & (POLLIN | POLLPRI | POLLRDHUP | POLLRDNORM | POLLRDBAND))
@@ -135,10 +140,11 @@ static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint
 				dirs |= 1u << GHI_WR;
 			set_add(set, f[i].fd, dirs ? dirs : 3);
 		}
+		mask_enter(self, &m);
 		r = wait_loop(self, set, deadline, ask_poll, &call);
+		mask_leave(self, &m);
 		set_free(&room, set);
 	}
-	mask_leave(self, mask);
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);
 	return (int)ghi_ret(r);
@@ -284,9 +290,15 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 			set_add(set, fd, dirs);
 	}
 	self->sig_ran = 0;
-	int bad = mask_enter(self, &mask);
-	ret = bad ? bad : wait_loop(self, set, deadline, ask_select, &c);
-	mask_leave(self, mask);
+	struct masked m;
+	ret = mask_read(&m, mask);
+	if (ret == 0 && mask)
+		ret = ask_select(&c);
+	if (ret == 0) {
+		mask_enter(self, &m);
+		ret = wait_loop(self, set, deadline, ask_select, &c);
+		mask_leave(self, &m);
+	}
 	if (ret < 0) /* on error the sets are left as they were */
 		for (int i = 0; i < 3; i++)
 			if (given[i])
@@ -355,13 +367,19 @@ static int epoll_until(struct ghi_gthread *self, int ep, struct epoll_event *ev,
 	ghi_cancel_point(self);
 	set_add(set, ep, 1u << GHI_RD);
 	self->sig_ran = 0;
-	int bad = mask_enter(self, &mask);
+	struct masked m;
+	long r = mask_read(&m, mask);
 	set->one = true;
-	long r = bad ? bad : wait_loop(self, set, deadline, ask_epoll, &c);
+	if (r == 0 && mask)
+		r = ask_epoll(&c);
+	if (r == 0 && !(mask && deadline == 0)) { /* without time it lets no signal in */
+		mask_enter(self, &m);
+		r = wait_loop(self, set, deadline, ask_epoll, &c);
+		mask_leave(self, &m);
+	}
 	struct ghi_fd *e = r > 0 ? ghi_fd_peek(ep) : NULL;
 	if (e)
 		ghi_fd_pass_on(e, GHI_RD);
-	mask_leave(self, mask);
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);
 	return (int)ghi_ret(r);

@@ -3,6 +3,7 @@
  * A pthread_t is the address of a thread control block, ours or libc's, so pthread_self and
  * pthread_equal need no hook, and every function here that is handed a kernel thread passes on.
  */
+#include <dlfcn.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -103,6 +104,15 @@ static void read_attr(const pthread_attr_t *a, struct ghi_gthread_attr *ret)
 	ret->priority = in->flags & SCHED_SET ? in->priority : 0;
 }
 
+/* Does it name a mask?  Since glibc 2.32. */
+static bool attr_mask(const pthread_attr_t *a, sigset_t *ret)
+{
+	static int (*get)(const pthread_attr_t *, sigset_t *);
+	if (!get)
+		get = dlsym(RTLD_DEFAULT, "pthread_attr_getsigmask_np");
+	return get && get(a, ret) == 0;
+}
+
 EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f, void *arg)
 {
 	struct ghi_gthread_attr attr = {.guard_size = GHI_PAGE};
@@ -123,6 +133,8 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	struct ghi_gthread *g = ghi_gthread_new(&attr, f, arg, gthread_entry);
 	if (!g)
 		return EAGAIN;
+	sigset_t mask;
+	bool own_mask = a && attr_mask(a, &mask);
 	if (self) {
 		g->sigmask = self->sigmask;
 		g->affinity = self->affinity;
@@ -131,6 +143,8 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	} else {
 		sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
 	}
+	if (own_mask)
+		g->sigmask = ghi_signal_mask_of(&mask);
 	if (attr.explicit_sched) {
 		int r = ghi_priority_explicit(g, attr.policy, attr.priority);
 		if (r) {

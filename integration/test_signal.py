@@ -38,6 +38,14 @@ def test_what_a_handler_finds_and_may_change(agree):
     agree("sig_frame")
 
 
+def test_process_signals_temporary_masks_and_sigwait(agree):
+    agree("sig_process")
+
+
+def test_timers_that_notify_one_thread(agree):
+    agree("sig_timer")
+
+
 def test_alarms_timers_and_children(agree):
     agree("sig_alarm")
 

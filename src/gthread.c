@@ -6,6 +6,7 @@
 #include <sys/resource.h>
 
 #include "src/gthread.h"
+#include "src/runtime.h"
 #include "src/stack.h"
 #include "src/tls.h"
 
@@ -223,6 +224,17 @@ void ghi_gthread_recycle(struct ghi_gthread *g)
 struct ghi_gthread *ghi_gthread_of(uintptr_t pthread)
 {
 	return ((struct ghi_tls *)(pthread + (uintptr_t)ghi_libc.self_off))->home;
+}
+
+struct ghi_gthread *ghi_gthread_by_tid(int32_t tid)
+{
+	struct ghi_gthread *m = ghi_runtime_main();
+	if (!m || m->tid == tid)
+		return m;
+	for (struct ghi_gthread *g = tid >= (int32_t)TID_FIRST ? all : NULL; g; g = g->all_next)
+		if (g->tid == tid && load_acquire(&g->life) == GHI_LIFE_ALIVE)
+			return g;
+	return NULL;
 }
 
 /* In a fork's child: every other gthread is gone; their memory stays enlisted and pooled. */

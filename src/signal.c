@@ -57,7 +57,7 @@ void ghi_sig_copy_action(int sig, struct sigaction *ret)
 
 bool ghi_sig_is_void(const struct ghi_siginfo_node *n)
 {
-	return n->born < load_relaxed(&flushed_at[n->sig]);
+	return n->born < load_relaxed(&flushed_at[n->sig]) || ghi_sig_timer_gone(n);
 }
 
 /* What the kernel is told for an action of the program. */
@@ -192,6 +192,7 @@ void ghi_signal_thread_ends(struct ghi_gthread *self)
 void ghi_signal_fork_child(struct ghi_gthread *self)
 {
 	ghi_signal_active = false;
+	ghi_sig_timer_reset();
 	if (self) {
 		stack_t alt = {.ss_sp = self->altstack_sp,
 			       .ss_size = self->altstack_size,

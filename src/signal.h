@@ -61,6 +61,8 @@ void ghi_signal_thread_ends(struct ghi_gthread *self);
 /* sigaction(2) as the program sees it; an errno or 0. */
 int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *old);
 
+/* A set as a mask, without what nobody can block. */
+uint64_t ghi_signal_mask_of(const sigset_t *s);
 /* Sets the mask of the running gthread. */
 void ghi_signal_set_mask(struct ghi_gthread *self, uint64_t mask);
 /* For the length of a wait, as sigsuspend(2): the first handler that runs returns to the old mask.
@@ -74,6 +76,9 @@ void ghi_signal_count(uint64_t mask, int delta);
 /* The mask with which the monitor accepts what is open somewhere. */
 uint64_t ghi_signal_monitor_mask(void);
 
+/* The kernel sent it to this kernel thread for what the gthread did, but the gthread blocks it: it
+ * waits with the gthread. */
+void ghi_signal_claim(struct ghi_gthread *self, int sig);
 /* Queues sig for one gthread, as pthread_kill does; an errno, EAGAIN when too many wait. */
 int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info);
 /* kill(2) to this process: true when its handler is due on the caller and runs before the return.

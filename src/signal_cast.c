@@ -6,6 +6,7 @@
 #include "src/cancel.h"
 #include "src/sched.h"
 #include "src/signal_int.h"
+#include "src/signal_timer.h"
 
 static struct {
 	ghi_lock_t lock;
@@ -17,6 +18,8 @@ static struct {
 /* With SA_RESTART: a blocked call of the program must not notice. */
 void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc)
 {
+	if (info->si_code == SI_TIMER)
+		ghi_sigtimer_expired(info);
 	if (info->si_code == SI_QUEUE && info->si_ptr == &cast) {
 		load_acquire (&cast.fn)(cast.arg);
 		fetch_add_acq_rel(&cast.left, (uint32_t)-1);

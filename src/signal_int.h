@@ -16,12 +16,16 @@
 
 enum { GHI_TO_THREAD, GHI_TO_PROCESS };
 
+struct ghi_sigtimer;
+
 struct ghi_siginfo_node {
 	struct ghi_siginfo_node *next;
 	uint32_t index, next_free; /* place in the pool */
 	int sig;
 	bool shared;		    /* sent to the process, not to one thread */
 	uint64_t born;		    /* ghi_sig_flushes when it was made */
+	struct ghi_sigtimer *timer; /* which sent it, or NULL */
+	uint32_t timer_use;	    /* the timer is still the same one */
 	struct ghi_gthread *target; /* while undecided: the thread it was sent to, or NULL */
 	siginfo_t info;
 };
@@ -48,6 +52,8 @@ void ghi_sig_worker_altstack(const struct ghi_worker *w, stack_t *ret);
 /* signal_queue.c: async-signal-safe where it says so */
 struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool shared);
 void ghi_sig_node_free(struct ghi_gthread *g, struct ghi_siginfo_node *n);
+/* The same, and what it said. */
+void ghi_sig_node_take(struct ghi_gthread *g, struct ghi_siginfo_node *n, siginfo_t *ret_info);
 void ghi_sig_push(struct ghi_siginfo_node **stack, struct ghi_siginfo_node *n);
 bool ghi_sig_enqueue(struct ghi_gthread *g, struct ghi_siginfo_node *n);
 struct ghi_siginfo_node *ghi_sig_take_all(struct ghi_siginfo_node **stack);
@@ -72,6 +78,14 @@ uint64_t ghi_sig_limbo_bits(void);
 /* Takes one of `want` out of limbo, or NULL. */
 struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want);
 void ghi_sig_route_reset(void);
+
+/* -1: no room. */
+int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t);
+
+/* signal_timer.c: a timer's signal is accepted (info) or dropped (NULL). */
+void ghi_sig_timer_taken(struct ghi_sigtimer *t, siginfo_t *info);
+bool ghi_sig_timer_gone(const struct ghi_siginfo_node *n);
+void ghi_sig_timer_reset(void);
 
 /* signal_cast.c */
 void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc);

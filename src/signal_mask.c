@@ -17,6 +17,13 @@ static struct {
 	uint64_t open;
 } masks;
 
+uint64_t ghi_signal_mask_of(const sigset_t *s)
+{
+	uint64_t mask;
+	memcpy(&mask, s, sizeof(mask));
+	return mask & ~UNBLOCKABLE;
+}
+
 static void add(uint64_t mask, uint64_t delta)
 {
 	masks.total += delta;

@@ -91,6 +91,7 @@ struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool s
 	n->sig = sig;
 	n->shared = shared;
 	n->target = NULL;
+	n->timer = NULL;
 	n->born = load_relaxed(&ghi_sig_flushes);
 	if (info)
 		n->info = *info;
@@ -101,15 +102,30 @@ struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool s
 }
 
 /* g: whose queue it was enqueued in, NULL: nobody's.  Another one of its kind may wait again. */
-void ghi_sig_node_free(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+static void release(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
 	if (n->sig >= 32)
 		fetch_add_relaxed(&queued, (int64_t)-1);
 	else if (n->shared)
 		fetch_and_acq_rel(&shared_std, ~BIT(n->sig));
-	else if (g)
+	else if (g && !n->timer)
 		fetch_and_acq_rel(&g->sig.std, ~BIT(n->sig));
 	give(n);
+}
+
+void ghi_sig_node_free(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+{
+	if (n->timer && !ghi_sig_timer_gone(n))
+		ghi_sig_timer_taken(n->timer, NULL);
+	release(g, n);
+}
+
+void ghi_sig_node_take(struct ghi_gthread *g, struct ghi_siginfo_node *n, siginfo_t *ret_info)
+{
+	*ret_info = n->info;
+	if (n->timer && !ghi_sig_timer_gone(n))
+		ghi_sig_timer_taken(n->timer, ret_info);
+	release(g, n);
 }
 
 void ghi_sig_push(struct ghi_siginfo_node **stack, struct ghi_siginfo_node *n)
@@ -123,7 +139,7 @@ void ghi_sig_push(struct ghi_siginfo_node **stack, struct ghi_siginfo_node *n)
 /* Standard signals do not queue: false, and the node is gone, when one waits already. */
 bool ghi_sig_enqueue(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
-	if (n->sig < 32 && !n->shared &&
+	if (n->sig < 32 && !n->shared && !n->timer &&
 	    (fetch_or_acq_rel(&g->sig.std, BIT(n->sig)) & BIT(n->sig))) {
 		ghi_sig_node_free(NULL, n);
 		return false;

@@ -16,6 +16,7 @@
 #include "src/runtime.h"
 #include "src/sched.h"
 #include "src/signal_int.h"
+#include "src/signal_timer.h"
 
 uint64_t ghi_signal_fd_mask;
 static struct ghi_siginfo_node *undecided; /* Treiber stack, pushed by anybody */
@@ -66,8 +67,7 @@ static bool from_batch(struct ghi_gthread *self, int sig, siginfo_t *info)
 		if ((*p)->sig == sig) {
 			struct ghi_siginfo_node *n = *p;
 			*p = n->next;
-			*info = n->info;
-			ghi_sig_node_free(self, n);
+			ghi_sig_node_take(self, n, info);
 			break;
 		}
 	self->sig.in_place &= ~BIT(sig);
@@ -211,6 +211,21 @@ int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
 	return 0;
 }
 
+void ghi_signal_claim(struct ghi_gthread *self, int sig)
+{
+	const struct timespec now = {0, 0};
+	uint64_t set = BIT(sig);
+	siginfo_t info;
+
+	if (!(self->sigmask & set) || ghi_sys(SYS_rt_sigtimedwait, &set, &info, &now, 8) != sig)
+		return;
+	ghi_nosig_enter();
+	struct ghi_siginfo_node *n = ghi_sig_node_new(sig, &info, false);
+	if (n)
+		give(self, n);
+	ghi_nosig_leave();
+}
+
 bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
 {
 	struct sigaction act;
@@ -227,6 +242,17 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 		give(self, n);
 	ghi_nosig_leave();
 	return true;
+}
+
+int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t)
+{
+	struct ghi_siginfo_node *n = ghi_sig_node_new(info->si_signo, info, false);
+	if (!n)
+		return -1;
+	n->timer = t;
+	n->timer_use = load_relaxed(&t->use);
+	give(g, n);
+	return 0;
 }
 
 /* ---- the monitor's part -----------------------------------------------------------------------
@@ -309,6 +335,7 @@ void ghi_signal_dispatch(void)
 {
 	struct ghi_siginfo_node *n, *next;
 
+	ghi_sigtimer_run();
 	while (load_relaxed(&undecided))
 		for (n = ghi_sig_take_all(&undecided); n; n = next) {
 			next = n->next;

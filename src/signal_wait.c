@@ -112,8 +112,7 @@ static int take_own(struct ghi_gthread *self, uint64_t want, siginfo_t *info)
 	if (!n)
 		return 0;
 	int sig = n->sig;
-	*info = n->info;
-	ghi_sig_node_free(self, n);
+	ghi_sig_node_take(self, n, info);
 	return sig;
 }
 

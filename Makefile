@@ -72,12 +72,14 @@ $(B)/programs/%: integration/programs/%.c integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic $(PROGRAM_FLAGS) -o $@ $< -ldl -lm -lrt
+$(B)/programs/cxx_20: PROGRAM_FLAGS := -std=gnu++20
+$(B)/programs/cxx_except: PROGRAM_FLAGS := -fnon-call-exceptions
 $(B)/programs/cancel_cleanup_fexceptions: PROGRAM_FLAGS := -fexceptions
 $(B)/programs/cancel_cleanup_fexceptions: integration/programs/cancel_cleanup.c
 $(B)/programs/%: integration/programs/%.cc integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
-	$(Q)$(CXX) -O1 -g -Wall -Wextra -Werror -pthread -o $@ $<
+	$(Q)$(CXX) -O1 -g -Wall -Wextra -Werror -pthread -rdynamic $(PROGRAM_FLAGS) -o $@ $< -ldl
 $(B)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

@@ -28,6 +28,7 @@
 #include <sys/wait.h>
 #include <threads.h>
 #include <time.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 typedef void *(*ghi_start_fn)(void *);

@@ -30,7 +30,7 @@ ARCH := $(shell uname -m)
 LIB_SRC := $(wildcard src/*.c src/base/*.c src/sync/*.c src/arch/$(ARCH)/*.c hooks/*.c) preload/init.c
 LIB_ASM := $(wildcard src/arch/$(ARCH)/*.S)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
-CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c))
+CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c)) src/detour.c src/arch/$(ARCH)/jump.c
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 
 .PHONY: all lib check unit integration soak demo bench install clean setup programs format format-check
@@ -46,7 +46,7 @@ $(B)/libgreenhook.so: $(LIB_OBJ) src/greenhook.map
 
 $(B)/greenhook: $(CLI_OBJ)
 	@echo "  LD      $@"
-	$(Q)$(CC) $(CFLAGS) -o $@ $(CLI_OBJ)
+	$(Q)$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) -ldl
 
 $(B)/obj/cli/%.o: %.c
 	@mkdir -p $(@D)

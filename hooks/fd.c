@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdio_ext.h>
 #include <sys/ioctl.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
@@ -30,31 +31,35 @@ EXPORT int close(int fd)
 	return (int)ghi_ret(BLOCKING(self, ghi_sys(SYS_close, fd)));
 }
 
+/* What closing would write is written first: it may wait, and a number that is being waited for
+ * must not be forgotten yet.  What a failed attempt leaves is gone, so there is no second one. */
+static int close_begins(FILE *f)
+{
+	int r = f && ghi_self() && __fpending(f) ? fflush(f) : 0;
+	int saved = errno, fd = f ? fileno_unlocked(f) : -1;
+	if (fd >= 0)
+		ghi_fd_forget(fd);
+	errno = saved;
+	return r;
+}
+
 EXPORT int fclose(FILE *f)
 {
-	if (f) {
-		int fd = fileno_unlocked(f);
-		if (fd >= 0)
-			ghi_fd_forget(fd);
-	}
-	return REAL(fclose)(f);
+	int flushed = close_begins(f), r = REAL(fclose)(f);
+	return r ? r : flushed;
 }
 
 EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 {
-	int fd = f ? fileno_unlocked(f) : -1;
-	if (fd >= 0)
-		ghi_fd_forget(fd);
+	close_begins(f);
 	return REAL(freopen)(path, mode, f);
 }
 
 EXPORT int pclose(FILE *f)
 {
 	struct ghi_gthread *self = ghi_hook_self();
-	int fd = f ? fileno_unlocked(f) : -1;
-	if (fd >= 0)
-		ghi_fd_forget(fd);
-	return BLOCKING_MAYBE(self, REAL(pclose)(f));
+	int flushed = close_begins(f), r = BLOCKING_MAYBE(self, REAL(pclose)(f));
+	return r ? r : flushed;
 }
 
 /* New numbers: what a close that we did not see left in the books is dropped. */

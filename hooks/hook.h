@@ -31,6 +31,8 @@ struct ghi_real {
 };
 extern struct ghi_real real;
 void ghi_real_load(void);
+/* libc's own symbol, exported under any version; NULL: this libc has none. */
+void *ghi_real_find(const char *name);
 
 #define REAL(name)                                                                                 \
 	(*(__builtin_expect(real.name != NULL, 1) ? real.name : (ghi_real_load(), real.name)))

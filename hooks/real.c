@@ -11,15 +11,16 @@
 
 struct ghi_real real;
 
-static void *find(const char *name)
+void *ghi_real_find(const char *name)
 {
 	static void *libc, *libpthread, *librt;
-	if (!libc)
-		libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
-	if (!libpthread) /* holds the pthread functions before glibc 2.34 */
+	/* The other two hold functions of threads, message queues and aio before glibc 2.34.  Where
+	 * one is not loaded, each try to find it searches the file system: once. */
+	if (!libc) {
 		libpthread = dlopen("libpthread.so.0", RTLD_LAZY | RTLD_NOLOAD);
-	if (!librt) /* message queues and aio, until then too */
 		librt = dlopen("librt.so.1", RTLD_LAZY | RTLD_NOLOAD);
+		libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	}
 	void *f = libc ? dlsym(libc, name) : NULL;
 	if (!f && libpthread)
 		f = dlsym(libpthread, name);
@@ -32,7 +33,7 @@ void ghi_real_load(void)
 {
 #define HOOK(family, ret, name, params, args, kind, note)                                          \
 	if (!real.name)                                                                            \
-		real.name = (ret(*) params)find(#name);
+		real.name = (ret(*) params)ghi_real_find(#name);
 #define ALIAS(family, name, target, note)
 #include "hooks/hooks.def"
 #undef HOOK

@@ -1,9 +1,9 @@
 /* cli.h: what the files of the `greenhook` command share: exit codes, the ELF facts and the
  * diagnosis.
  *
- * The command is an ordinary program: it links nothing of the runtime and exports nothing.  Names
- * carry the file they live in (`elf_*` is elf.c).  Calls go one way:
- * `main → {run, doctor, coverage} → doctor_examine → {path, elf}`.
+ * The command is an ordinary program: of the runtime it links only what reads libc's code
+ * (detour.c), and it exports nothing.  Names carry the file they live in (`elf_*` is elf.c).  Calls
+ * go one way: `main → {run, doctor, coverage} → doctor_examine → {path, elf}`.
  */
 #ifndef GREENHOOK_CLI_H
 #define GREENHOOK_CLI_H
@@ -38,6 +38,9 @@ int path_find(const char *name, char ret_path[PATH_MAX]);
 /* The same search without a message; returns 0 or -errno. */
 int path_find_try(const char *name, char ret_path[PATH_MAX]);
 const char *path_base(const char *path);
+
+/* libc_calls.c: a line of `doctor` about this system's C library. */
+void libc_calls_print(void);
 
 /* elf.c: what one file says about itself. */
 enum elf_form {

@@ -236,6 +236,8 @@ static void print_facts(const struct diagnosis *d)
 	if (f->has_interp)
 		printf("  imports pthread_create: %s\n",
 		       f->imports_threads ? "yes" : "no (a library it loads may)");
+	if (d->outlook <= OUTLOOK_PARTLY)
+		libc_calls_print();
 }
 
 int doctor_main(int argc, char **argv)

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "hooks/detour.h"
 #include "hooks/hook.h"
 
 extern char **environ;
@@ -45,6 +46,8 @@ __attribute__((constructor(101))) static void greenhook_init(void)
 	ghi_real_load();
 	if (!ghi_config.enabled)
 		return;
+	ghi_runtime_on_start = ghi_detours_on;
+	ghi_runtime_on_inert = ghi_detours_off;
 	ghi_process_atfork();
 	if (!ghi_config.inherit)
 		leave_environment();

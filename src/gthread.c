@@ -13,12 +13,16 @@
 __thread struct ghi_tls ghi_tls;
 
 const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
-    [GHI_PARK_NONE] = "running",    [GHI_PARK_MUTEX] = "mutex",	  [GHI_PARK_COND] = "condition",
-    [GHI_PARK_RWLOCK] = "rwlock",   [GHI_PARK_SEM] = "semaphore", [GHI_PARK_BARRIER] = "barrier",
-    [GHI_PARK_ONCE] = "once",	    [GHI_PARK_FUTEX] = "futex",	  [GHI_PARK_JOIN] = "join",
-    [GHI_PARK_READ] = "read",	    [GHI_PARK_WRITE] = "write",	  [GHI_PARK_ACCEPT] = "accept",
-    [GHI_PARK_CONNECT] = "connect", [GHI_PARK_POLL] = "poll",	  [GHI_PARK_SLEEP] = "sleep",
-    [GHI_PARK_FOREVER] = "forever", [GHI_PARK_SIGNAL] = "signal", [GHI_PARK_CHILD] = "child",
+    [GHI_PARK_NONE] = "running",	[GHI_PARK_MUTEX] = "mutex",
+    [GHI_PARK_COND] = "condition",	[GHI_PARK_RWLOCK] = "rwlock",
+    [GHI_PARK_SEM] = "semaphore",	[GHI_PARK_BARRIER] = "barrier",
+    [GHI_PARK_ONCE] = "once",		[GHI_PARK_FUTEX] = "futex",
+    [GHI_PARK_JOIN] = "join",		[GHI_PARK_READ] = "read",
+    [GHI_PARK_WRITE] = "write",		[GHI_PARK_ACCEPT] = "accept",
+    [GHI_PARK_CONNECT] = "connect",	[GHI_PARK_POLL] = "poll",
+    [GHI_PARK_SLEEP] = "sleep",		[GHI_PARK_FOREVER] = "forever",
+    [GHI_PARK_SIGNAL] = "signal",	[GHI_PARK_CHILD] = "child",
+    [GHI_PARK_LIBC] = "a lock of libc",
 };
 
 /* Ids above every kernel tid (PID_MAX_LIMIT is 2^22) and below glibc's lock flag bits (2^30). */

@@ -46,6 +46,7 @@ enum ghi_reason {
 	GHI_PARK_CHILD,
 	GHI_PARK_FOREVER,
 	GHI_PARK_SIGNAL,
+	GHI_PARK_LIBC,
 	GHI_PARK_NREASONS,
 };
 extern const char *const ghi_reason_names[GHI_PARK_NREASONS];
@@ -158,6 +159,7 @@ struct ghi_tls {
 	struct ghi_gthread *home;   /* its own struct even while dormant after a fork */
 	uint32_t lent;		    /* a child that shares our memory may be using this block */
 	struct ghi_gthread *lender; /* `self` meanwhile */
+	bool forking;		    /* between a fork's prepare handlers and its end */
 };
 extern __thread struct ghi_tls ghi_tls __attribute__((tls_model("initial-exec")));
 
@@ -200,9 +202,13 @@ static inline void ghi_nosig_leave(void)
 	}
 }
 
+/* A lock counts as a bracket, and in the upper half of the counter as a lock: nothing may call
+ * malloc then, whose own lock may park. */
+#define GHI_NOSIG_LOCK 0x10001u
+
 static inline void ghi_lock(ghi_lock_t *l)
 {
-	ghi_tls.nosig++;
+	ghi_tls.nosig += GHI_NOSIG_LOCK;
 	ghi_lock_raw(l);
 }
 
@@ -210,7 +216,12 @@ static inline void ghi_lock(ghi_lock_t *l)
 static inline void ghi_unlock(ghi_lock_t *l)
 {
 	ghi_unlock_raw(l);
-	ghi_tls.nosig--;
+	ghi_tls.nosig -= GHI_NOSIG_LOCK;
+}
+
+static inline bool ghi_locks_held(void)
+{
+	return ghi_tls.nosig >= 0x10000u;
 }
 
 struct ghi_gthread_attr {

@@ -34,16 +34,22 @@ int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(vo
 void (*ghi_real_pthread_exit)(void *);
 int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
 
-extern int ghi_lock_spin;
-
 static enum { DORMANT, RUNNING, INERT } state;
 static struct ghi_gthread *main_gthread;
 static struct ghi_gthread initial; /* gthread 1 until a fork makes another one main */
 static int64_t alive;
+static int pid; /* written while the process has one thread */
+
+void (*ghi_runtime_on_start)(void), (*ghi_runtime_on_inert)(void);
 
 bool ghi_runtime_running(void)
 {
 	return state == RUNNING;
+}
+
+int ghi_runtime_pid(void)
+{
+	return pid;
 }
 
 struct ghi_gthread *ghi_runtime_main(void)
@@ -80,6 +86,8 @@ static int inert(const char *why)
 {
 	state = INERT;
 	ghi_sync_native = true;
+	if (ghi_runtime_on_inert)
+		ghi_runtime_on_inert();
 	ghi_say("staying inert, threads are kernel threads: %s", why);
 	return 0;
 }
@@ -196,17 +204,21 @@ static int start(void)
 	unregister_rseq();
 	if (ghi_worker_start_first(main_gthread) < 0)
 		return inert("out of memory");
-	/* 5. The monitor: the one thread that libc makes, which also tells libc (malloc, stdio)
+	/* 5. What must be done before there is a second thread. */
+	pid = sys_getpid();
+	if (ghi_runtime_on_start)
+		ghi_runtime_on_start();
+	/* 6. The monitor: the one thread that libc makes, which also tells libc (malloc, stdio)
 	 *    that the process has threads now. */
 	if ((r = ghi_monitor_start())) {
 		ghi_poller_after_fork();
 		main_gthread = NULL;
 		return inert("the system lets it make no thread");
 	}
-	/* 6. Signals and crash reports. */
+	/* 7. Signals and crash reports. */
 	ghi_crash_prepare();
 	ghi_signal_start(main_gthread);
-	/* 7. From here on the hooks see a gthread. */
+	/* 8. From here on the hooks see a gthread. */
 	alive = 1;
 	state = RUNNING;
 	ghi_tls.nosig = 0;
@@ -244,6 +256,7 @@ void ghi_runtime_fork_prepare(void)
 	struct ghi_gthread *self = ghi_self();
 	if (state != RUNNING || ghi_tls.lent)
 		return;
+	ghi_tls.forking = true;
 	ghi_fd_mark_all_shared();
 	if (self) { /* what arrives in the child finds the monitor gone until the books are in order
 		     */
@@ -255,6 +268,7 @@ void ghi_runtime_fork_prepare(void)
 void ghi_runtime_fork_parent(void)
 {
 	struct ghi_gthread *self = ghi_self();
+	ghi_tls.forking = false;
 	if (state == RUNNING && self)
 		ghi_signal_set_mask(self, self->fork_mask);
 }
@@ -266,6 +280,7 @@ void ghi_runtime_fork_child(void)
 	if (state != RUNNING || ghi_tls.lent)
 		return;
 	state = DORMANT;
+	ghi_tls.forking = false;
 	ghi_signal_fork_child(self);
 	ghi_tls.self = NULL;
 	ghi_tls.nosig = 0;

@@ -24,5 +24,10 @@ void ghi_runtime_fork_child(void);
  * runtime starts again, with self as its main. */
 void ghi_runtime_revive(struct ghi_gthread *self);
 bool ghi_runtime_running(void);
+/* The process that the runtime was started in, or a fork of it that made threads again. */
+int ghi_runtime_pid(void);
+/* Set before the start (NULL: nothing).  on_start is called while the process has one thread,
+ * on_inert when there will be no gthreads after all. */
+extern void (*ghi_runtime_on_start)(void), (*ghi_runtime_on_inert)(void);
 
 #endif

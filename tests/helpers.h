@@ -159,6 +159,7 @@ Suite *suite_rwlock(void);
 Suite *suite_sem(void);
 Suite *suite_once(void);
 Suite *suite_monitor(void);
+Suite *suite_detour(void);
 Suite *suite_hooks(void);
 
 #endif

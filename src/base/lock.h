@@ -14,6 +14,8 @@
 /* 0 free, 1 held, 2 held and somebody sleeps */
 typedef uint32_t ghi_lock_t;
 
+extern int ghi_lock_spin; /* rounds before a waiter sleeps; 0 on one CPU */
+
 void ghi_lock_slow(ghi_lock_t *l);
 
 /* The caller has signals deferred.  Prefer ghi_lock() of gthread.h. */

@@ -106,6 +106,11 @@ static int bare_clock_nanosleep(clockid_t clock, int flags, const struct timespe
 	return (int)-CANCELLABLE(ghi_sys(SYS_clock_nanosleep, clock, flags, t, rem));
 }
 
+static pid_t bare_wait4(pid_t pid, int *status, int options, struct rusage *usage)
+{
+	return (pid_t)ghi_ret(CANCELLABLE(ghi_sys(SYS_wait4, pid, status, options, usage)));
+}
+
 static int bare_openat(int dir, const char *path, int flags, unsigned mode)
 {
 	if (!(flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE)

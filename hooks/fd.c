@@ -57,8 +57,7 @@ EXPORT FILE *freopen(const char *path, const char *mode, FILE *f)
 
 EXPORT int pclose(FILE *f)
 {
-	struct ghi_gthread *self = ghi_hook_self();
-	int flushed = close_begins(f), r = BLOCKING_MAYBE(self, REAL(pclose)(f));
+	int flushed = close_begins(f), r = REAL(pclose)(f);
 	return r ? r : flushed;
 }
 

@@ -52,7 +52,7 @@ static inline void ghi_slot_leave(uintptr_t *owner, uintptr_t w)
 static inline bool ghi_slot_block(uintptr_t *owner, uintptr_t w)
 {
 	uintptr_t seen = w | GHI_SLOT_USER;
-	return cas_acq_rel(owner, &seen, w | GHI_SLOT_BLOCKED);
+	return cas_acq_rel(owner, &seen, w | GHI_SLOT_BLOCKED) || seen == (w | GHI_SLOT_BLOCKED);
 }
 
 /* True: still ours. */

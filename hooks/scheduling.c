@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "hooks/hook.h"
+#include "hooks/priority.h"
 
 EXPORT int sched_yield(void)
 {
@@ -32,15 +33,14 @@ static long set_affinity(struct ghi_gthread *g, size_t n, const void *cpus)
 		return r;
 	}
 	/* Another gthread's: takes effect when it is next switched to. */
-	cpu_set_t now;
-	long r = ghi_sys(SYS_sched_getaffinity, sys_getpid(), sizeof(now), &now);
-	for (size_t i = 0; r > 0 && i < a->bytes && i < (size_t)r; i++)
-		if (a->cpus[i] & ((unsigned char *)&now)[i]) {
-			store_release(&g->affinity, a);
-			return 0;
-		}
-	free(a);
-	return -EINVAL;
+	ghi_nosig_enter();
+	long r = ghi_sched_may_bind(a);
+	ghi_nosig_leave();
+	if (r == 0)
+		store_release(&g->affinity, a);
+	else
+		free(a);
+	return r;
 }
 
 static long get_affinity(struct ghi_gthread *g, size_t n, void *cpus)
@@ -48,8 +48,7 @@ static long get_affinity(struct ghi_gthread *g, size_t n, void *cpus)
 	struct ghi_affinity *a = load_acquire(&g->affinity);
 	memset(cpus, 0, n);
 	if (!a)
-		return ghi_sys(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n,
-			       cpus);
+		return ghi_sched_everywhere(n, cpus);
 	memcpy(cpus, a->cpus, n < a->bytes ? n : a->bytes);
 	return (long)(n < a->bytes ? n : a->bytes);
 }
@@ -67,6 +66,11 @@ EXPORT int pthread_getaffinity_np(pthread_t t, size_t n, cpu_set_t *s)
 		return REAL(pthread_getaffinity_np)(t, n, s);
 	long r = get_affinity(g, n, s);
 	return r < 0 ? (int)-r : 0;
+}
+
+int ghi_affinity_explicit(struct ghi_gthread *g, const cpu_set_t *cpus)
+{
+	return (int)-set_affinity(g, sizeof(*cpus), cpus);
 }
 
 /* The running gthread by 0 or by its own id; everybody else is the kernel's to judge. */

@@ -102,6 +102,9 @@ static void read_attr(const pthread_attr_t *a, struct ghi_gthread_attr *ret)
 	ret->explicit_sched = in->flags & NOTINHERITSCHED && in->flags & (POLICY_SET | SCHED_SET);
 	ret->policy = in->flags & POLICY_SET ? in->policy : SCHED_OTHER;
 	ret->priority = in->flags & SCHED_SET ? in->priority : 0;
+	/* All ones: none was set. */
+	ret->bind = pthread_attr_getaffinity_np(a, sizeof(ret->cpus), &ret->cpus) == 0 &&
+		    CPU_COUNT(&ret->cpus) != CPU_SETSIZE;
 }
 
 /* Does it name a mask?  Since glibc 2.32. */
@@ -145,12 +148,12 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	}
 	if (own_mask)
 		g->sigmask = ghi_signal_mask_of(&mask);
-	if (attr.explicit_sched) {
-		int r = ghi_priority_explicit(g, attr.policy, attr.priority);
-		if (r) {
-			ghi_gthread_recycle(g);
-			return r;
-		}
+	int r = attr.bind ? ghi_affinity_explicit(g, &attr.cpus) : 0;
+	if (r == 0 && attr.explicit_sched)
+		r = ghi_priority_explicit(g, attr.policy, attr.priority);
+	if (r) {
+		ghi_gthread_recycle(g);
+		return r;
 	}
 	ghi_runtime_alive(1);
 	ghi_nosig_enter();

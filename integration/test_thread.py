@@ -21,6 +21,10 @@ def test_attributes(agree):
     agree("thread_attr")
 
 
+def test_attributes_of_gnu(agree):
+    agree("thread_attr_np")
+
+
 def test_names(agree):
     agree("thread_name")
 

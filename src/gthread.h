@@ -14,6 +14,8 @@
 #ifndef GHI_GTHREAD_H
 #define GHI_GTHREAD_H
 
+#include <sched.h>
+
 #include <stdint.h>
 
 #include "src/arch/ctx.h"
@@ -231,6 +233,8 @@ struct ghi_gthread_attr {
 	bool detached;
 	bool explicit_sched; /* policy and priority are not inherited */
 	int policy, priority;
+	bool bind;
+	cpu_set_t cpus;
 };
 
 /* A gthread ready to be given to ghi_ready(); NULL: out of memory.  May call malloc; parks never.

@@ -2,6 +2,8 @@
  *
  * Lock order: nothing here is held over a switch; the inbox lock is a leaf.
  */
+#include <string.h>
+
 #include "src/park.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
@@ -197,10 +199,42 @@ void ghi_sched_init(void)
 	everywhere.bytes = r > 0 ? (size_t)r : 0;
 }
 
+long ghi_sched_everywhere(size_t n, void *cpus)
+{
+	size_t bytes = n < everywhere.bytes ? n : everywhere.bytes;
+
+	if (n == 0 || n % sizeof(long))
+		return -EINVAL;
+	memcpy(cpus, everywhere.cpus, bytes);
+	return (long)bytes;
+}
+
+/* Binds the calling kernel thread; *a becomes what the kernel made of it. */
+static long bind_me(struct ghi_affinity *a)
+{
+	long r = ghi_sys(SYS_sched_setaffinity, 0, a->bytes, a->cpus);
+	if (r < 0)
+		return r;
+	r = ghi_sys(SYS_sched_getaffinity, 0, sizeof(a->cpus), a->cpus);
+	if (r > 0)
+		a->bytes = (size_t)r;
+	return 0;
+}
+
+long ghi_sched_may_bind(struct ghi_affinity *a)
+{
+	struct ghi_affinity old;
+	long got = ghi_sys(SYS_sched_getaffinity, 0, sizeof(old.cpus), old.cpus);
+	long r = bind_me(a);
+	if (r == 0 && got > 0)
+		ghi_sys(SYS_sched_setaffinity, 0, got, old.cpus);
+	return r;
+}
+
 long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a)
 {
 	ghi_nosig_enter();
-	long r = ghi_sys(SYS_sched_setaffinity, 0, a->bytes, a->cpus);
+	long r = bind_me(a);
 	if (r == 0) {
 		self->affinity = a;
 		self->worker->affinity = a;

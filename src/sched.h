@@ -74,6 +74,11 @@ struct ghi_affinity {
 void ghi_sched_init(void);
 /* Binds the running gthread, and whatever kernel thread runs it from now on. */
 long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a);
+/* Would the kernel accept it, and as what?  Tried on the calling kernel thread: nobody else knows
+ * its rules. */
+long ghi_sched_may_bind(struct ghi_affinity *a);
+/* What an unbound gthread may use; as the system call sched_getaffinity. */
+long ghi_sched_everywhere(size_t n, void *cpus);
 
 /* Switches away from the running gthread; `commit` runs when its stack is left.  May return at once
  * when it was notified before the switch (park only).  Signals deferred by the caller. */

@@ -46,6 +46,12 @@ def test_timers_that_notify_one_thread(agree):
     agree("sig_timer")
 
 
+# Kicks once piled up frame upon frame until the stack was full, and what was on its way through the
+# kernel could be overtaken or left behind on another kernel thread.
+def test_signals_at_full_speed(agree):
+    agree("sig_storm")
+
+
 def test_alarms_timers_and_children(agree):
     agree("sig_alarm")
 

@@ -97,6 +97,7 @@ struct ghi_gthread_signals {
 	uint64_t in_place;		/* numbers in batch */
 	bool bottom;			/* the next of batch lies below all others ... */
 	bool at_bottom;			/* ... and is about to run */
+	bool looping; /* in the loop of ghi_signal_run_pending, outside of handlers */
 	uint64_t counted;		/* the mask it is counted with (signal_mask.c) */
 	uint64_t saved;			/* the mask that the next handler returns to ... */
 	bool restore;			/* ... during sigsuspend and the like */

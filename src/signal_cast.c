@@ -34,16 +34,20 @@ void ghi_sig_on_kick(int sig, siginfo_t *info, void *context)
 	ucontext_t *uc = context;
 	uint64_t all = ~BIT(GHI_SIG_CAST);
 
-	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig ||
+	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig || self->sig.looping ||
 	    !load_relaxed(&self->sig_pending))
 		return;
-	/* Handlers run on this frame; each may park and come back on another worker. */
-	sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
-	ghi_signal_run_pending();
-	sys_sigprocmask(SIG_SETMASK, &all, NULL);
-	self = ghi_self();
-	if (!self)
-		return; /* a fork's child */
+	/* Handlers run on this frame; each may park and come back on another worker.  Another kick
+	 * waits in the kernel, or is seen by this loop. */
+	self->sig.looping = true;
+	do {
+		ghi_signal_run_pending();
+		sys_sigprocmask(SIG_SETMASK, &all, NULL);
+		self = ghi_self();
+		if (!self)
+			return; /* a fork's child */
+	} while (ghi_signal_due(self));
+	self->sig.looping = false;
 	memcpy(&uc->uc_sigmask, &self->sigmask, sizeof(self->sigmask));
 	ghi_sig_worker_altstack(self->worker, &uc->uc_stack);
 	ghi_cancel_leave_window(uc);

@@ -64,6 +64,7 @@ struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig);
 /* By the gthread itself, signals deferred: its lists are complete; which numbers wait. */
 uint64_t ghi_sig_collect(struct ghi_gthread *self);
 struct ghi_siginfo_node *ghi_sig_pick(struct ghi_gthread *self, uint64_t want);
+void ghi_sig_drop_batch(struct ghi_gthread *self);
 void ghi_sig_queue_reset(void);
 
 /* signal_run.c */

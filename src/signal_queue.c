@@ -241,6 +241,16 @@ struct ghi_siginfo_node *ghi_sig_pick(struct ghi_gthread *self, uint64_t want)
 	return NULL;
 }
 
+void ghi_sig_drop_batch(struct ghi_gthread *self)
+{
+	struct ghi_siginfo_node *n;
+	while ((n = self->sig.batch)) {
+		self->sig.batch = n->next;
+		ghi_sig_node_free(self, n);
+	}
+	self->sig.in_place = 0;
+}
+
 void ghi_signal_drop_queued(struct ghi_gthread *self)
 {
 	struct ghi_siginfo_node *n;
@@ -252,10 +262,7 @@ void ghi_signal_drop_queued(struct ghi_gthread *self)
 		else
 			ghi_sig_node_free(self, n);
 	}
-	while ((n = self->sig.batch)) {
-		self->sig.batch = n->next;
-		ghi_sig_node_free(self, n);
-	}
+	ghi_sig_drop_batch(self);
 }
 
 uint64_t ghi_signal_queued(struct ghi_gthread *self)

@@ -106,7 +106,7 @@ static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc
 		   ((sig == SIGPIPE || sig == SIGXFSZ) && info->si_pid == sys_getpid());
 	struct ghi_gthread *m = own ? NULL : main_if_open(sig);
 	bool here = self && !native && (own || (m ? m == self : accepts(self, sig)));
-	if (here && !ghi_tls.nosig) {
+	if (here && !ghi_tls.nosig && !self->sig.looping && !self->sig.in_place) {
 		ghi_sig_deliver(sig, info, uc);
 		return;
 	}

@@ -64,18 +64,21 @@ static void call_handler(const struct sigaction *act, int sig, siginfo_t *info, 
 	((void (*)(int, siginfo_t *, void *))act->sa_sigaction)(sig, info, uc);
 }
 
-/* All signals are blocked; the books follow what sigreturn will do. */
+/* The books follow what sigreturn will do.  All signals stay blocked until then, except in the loop
+ * that runs what is queued, which nothing interrupts but its own handlers. */
 static void leave_frame(ucontext_t *uc, bool bottom)
 {
 	struct ghi_gthread *self;
 	uint64_t after;
+	bool looping;
 
+	sys_sigprocmask(SIG_SETMASK, &everything, NULL);
+	ghi_cancel_leave_window(uc);
+	self = ghi_self(); /* NULL: a fork's child, which the kernel's values suit */
+	if (!self)
+		return;
+	looping = self->sig.looping;
 	for (;;) {
-		sys_sigprocmask(SIG_SETMASK, &everything, NULL);
-		ghi_cancel_leave_window(uc);
-		self = ghi_self(); /* NULL: a fork's child, which the kernel's values suit */
-		if (!self)
-			return;
 		memcpy(&after, &uc->uc_sigmask, sizeof(after)); /* the handler may edit it */
 		after &= ~UNBLOCKABLE;
 		memcpy(&uc->uc_sigmask, &after, sizeof(after));
@@ -84,9 +87,13 @@ static void leave_frame(ucontext_t *uc, bool bottom)
 		 * sent it looks: a queue must not become a tower of frames. */
 		if (bottom || !ghi_signal_due(self))
 			break;
-		sys_sigprocmask(SIG_SETMASK, &after, NULL);
+		self->sig.looping = true;
 		ghi_signal_run_pending();
+		sys_sigprocmask(SIG_SETMASK, &everything, NULL);
+		if (!ghi_self())
+			return;
 	}
+	self->sig.looping = looping;
 	ghi_sig_worker_altstack(self->worker, &uc->uc_stack);
 }
 
@@ -128,11 +135,18 @@ static void on_frame(int sig, void *info, void *context)
 	show_altstack(self, uc);
 	ghi_sig_mask_book(self, during);
 	self->sig_ran = ran; /* it may leave by siglongjmp */
+	bool looping = self->sig.looping;
+	self->sig.looping = false;
+	/* The rest of a batch comes now, before any handler's code: it is pending on this kernel
+	 * thread.  A kick, which would run more, is let in when that is done. */
+	add = during | BIT(GHI_SIG_KICK);
+	sys_sigprocmask(SIG_SETMASK, &add, NULL);
 	sys_sigprocmask(SIG_SETMASK, &during, NULL);
 	call_handler(&act, sig, info, uc);
 	self = ghi_self();
 	if (self) {
 		self->sig_ran = ran; /* a wait in the handler clears it */
+		self->sig.looping = looping;
 		take_altstack(self, uc);
 	}
 	leave_frame(uc, bottom);
@@ -200,8 +214,10 @@ static int send_due(struct ghi_gthread *self)
 	uint64_t mask = self->sigmask;
 	int sent = 0, pid = sys_getpid();
 
-	while (ghi_sig_collect(self) & ~mask) {
-		struct ghi_siginfo_node *n = ghi_sig_pick(self, ~mask);
+	for (uint64_t due; (due = ghi_sig_collect(self) & ~mask);) {
+		/* By number, of both kinds: so the kernel takes them from this thread's queue, and
+		 * none may be left there behind another one's mask. */
+		struct ghi_siginfo_node *n = ghi_sig_pick(self, BIT(ghi_sig_first(due)));
 		struct sigaction act = ghi_sig_action_of(n->sig);
 		uint64_t add = 0;
 		siginfo_t info = n->info;
@@ -241,19 +257,31 @@ void ghi_signal_run_pending(void)
 {
 	struct ghi_gthread *self = ghi_self();
 	int saved_errno = errno, sent;
+	bool outer = self->sig.looping; /* false, but for an inner frame of a batch */
 
 	do {
+		/* What comes now finds us at it already, since many kicks must not become a tower
+		 * of frames, and is seen by the condition below. */
+		self->sig.looping = true;
 		ghi_tls.nosig++;
 		store_relaxed(&self->sig_pending, 0u);
 		sent = send_due(self);
 		__asm__ volatile("" ::: "memory");
 		ghi_tls.nosig--;
-		if (sent) /* the handlers run now */
+		if (sent) { /* the handlers run now */
 			sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
+			if (self->sig.in_place) /* it became ignored on its way */
+				ghi_sig_drop_batch(self);
+		}
+		self->sig.looping = outer;
+		__asm__ volatile("" ::: "memory");
 	} while (sent || load_relaxed(&self->sig_pending));
 	errno = saved_errno;
-	if (ghi_cancel_async(self))
+	if (ghi_cancel_async(self)) {
+		self->sig.looping = false;
+		sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
 		ghi_cancel_point(self);
+	}
 	if (!ghi_self()) /* a fork's child: the next wait starts the runtime (runtime.h) */
 		store_relaxed(&self->sig_pending, 1u);
 	if (load_relaxed(ghi_cancel_word(self)) & GHI_CANCEL_REQUESTED) /* for the next point */

@@ -84,10 +84,11 @@ bool ghi_io_ready(int fd, int dir)
  * after one that did, it is asked again what it is. */
 static long on_kernel_thread(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
 {
+	bool had = self->worker->slot != NULL;
 	long r = BLOCKING_RESTART(self, io->block(io));
 	if (io->dir == GHI_WR && (r == -EPIPE || r == -EFBIG))
 		ghi_signal_claim(self, r == -EPIPE ? SIGPIPE : SIGXFSZ);
-	if (!self->worker->slot)
+	if (had && !self->worker->slot)
 		e->kind = GHI_FD_UNKNOWN;
 	return r;
 }

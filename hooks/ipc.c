@@ -1,9 +1,11 @@
 /* Message queues and semaphores between processes.
  *
  * POSIX queues are descriptors: a call whose time limit has passed long ago does not wait, so it is
- * the quick try, and epoll tells when to try again.  System V objects are no descriptors: their
- * calls wait in the kernel, through the gate of offload.h, because who wakes them may be a thread
- * of this process.
+ * the quick try, and epoll tells when to try again.  But the kernel must know that somebody
+ * receives: then no notification (mq_notify) is sent.  So one gthread per queue waits in the
+ * kernel, and the others are parked like those who were turned away from a listener.  System V
+ * objects are no descriptors: their calls wait in the kernel, through the gate of offload.h,
+ * because who wakes them may be a thread of this process.
  */
 #include <mqueue.h>
 #include <sys/ipc.h>
@@ -33,10 +35,42 @@ static long mq_call(struct ghi_io *io, const struct timespec *until)
 		   : ghi_sys(SYS_mq_timedsend, io->fd, a->msg, a->n, a->with, until);
 }
 
+static void leave_queue(struct ghi_fd **e)
+{
+	ghi_fd_accept_leave(*e);
+}
+
+/* By the one gthread that may. */
+static long receive_alone(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
+{
+	struct ghi_fd *held __attribute__((cleanup(leave_queue))) = e;
+	struct mq_args *a = io->args;
+	return BLOCKING(self, ghi_sys_point(self, SYS_mq_timedreceive, io->fd, a->msg, a->n,
+					    a->prio, a->until));
+}
+
 static long mq_try(struct ghi_io *io, struct ghi_fd *e)
 {
+	struct ghi_gthread *self = ghi_self();
 	long r = mq_call(io, &long_ago);
-	return r == -ETIMEDOUT ? -EAGAIN : r;
+
+	if (r != -ETIMEDOUT)
+		return r;
+	if (io->dir == GHI_WR || !ghi_gate_enter())
+		return -EAGAIN;
+	for (r = -EAGAIN; r == -EAGAIN && ghi_fd_accept_enter(e);) {
+		r = receive_alone(self, io, e);
+		if (r != -EINTR || (self->sig_ran & GHI_SIG_RAN_NORESTART))
+			break;
+		if (ghi_cancel_requested(self)) {
+			ghi_gate_leave();
+			ghi_cancel_point(self);
+			return r;
+		}
+		r = -EAGAIN;
+	}
+	ghi_gate_leave();
+	return r;
 }
 
 static long mq_block(struct ghi_io *io)

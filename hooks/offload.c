@@ -7,6 +7,19 @@
 
 static uint32_t inside; /* gthreads in a call without end */
 
+bool ghi_gate_enter(void)
+{
+	if (fetch_add_acq_rel(&inside, 1u) < (uint32_t)ghi_config.max_workers / 2)
+		return true;
+	ghi_gate_leave();
+	return false;
+}
+
+void ghi_gate_leave(void)
+{
+	fetch_add_acq_rel(&inside, -1u);
+}
+
 static long call(struct ghi_gthread *self, const struct ghi_offload *c)
 {
 	if (c->how & GHI_OFF_POINT)
@@ -68,23 +81,20 @@ static long poll_it(struct ghi_gthread *self, struct ghi_offload *c,
 long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
 		       const struct ghi_offload_nowait *n)
 {
-	uint32_t limit = (uint32_t)ghi_config.max_workers / 2;
 	long r;
 
 	if (c->how & GHI_OFF_POINT)
 		ghi_cancel_point(self);
 	self->sig_ran = 0;
 	/* The kernel thread may be left by cancellation: the count must not stay. */
-	if (fetch_add_acq_rel(&inside, 1u) >= limit) {
-		fetch_add_acq_rel(&inside, -1u);
+	if (!ghi_gate_enter())
 		return poll_it(self, c, n);
-	}
 	for (;;) {
 		r = BLOCKING(self, call(self, c));
 		if (r != -EINTR)
 			break;
 		if ((c->how & GHI_OFF_POINT) && ghi_cancel_requested(self)) {
-			fetch_add_acq_rel(&inside, -1u);
+			ghi_gate_leave();
 			ghi_cancel_point(self);
 			return r;
 		}
@@ -95,7 +105,7 @@ long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
 			*c->left = ghi_ns_to_ts(c->deadline > now ? c->deadline - now : 0);
 		}
 	}
-	fetch_add_acq_rel(&inside, -1u);
+	ghi_gate_leave();
 	return r;
 }
 

@@ -26,6 +26,8 @@ static long try_read(struct ghi_io *io, struct ghi_fd *e)
 static long block_read(struct ghi_io *io)
 {
 	struct vec *a = io->args;
+	if (!a->vector)
+		return ghi_sys_point(ghi_self(), SYS_read, io->fd, a->v->iov_base, a->v->iov_len);
 	return ghi_sys_point(ghi_self(), SYS_readv, io->fd, a->v, a->n);
 }
 
@@ -39,6 +41,8 @@ static long try_write(struct ghi_io *io, struct ghi_fd *e)
 static long block_write(struct ghi_io *io)
 {
 	struct vec *a = io->args;
+	if (!a->vector)
+		return ghi_sys_point(ghi_self(), SYS_write, io->fd, a->v->iov_base, a->v->iov_len);
 	return ghi_sys_point(ghi_self(), SYS_writev, io->fd, a->v, a->n);
 }
 

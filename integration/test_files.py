@@ -20,3 +20,7 @@ def test_more_waiters_than_kernel_threads(agree, what):
 
 def test_splice_tee_vmsplice_sendfile(agree):
     agree("file_splice")
+
+
+def test_handlers_and_cancellation_in_calls_that_wait(agree):
+    agree("file_signal")

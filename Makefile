@@ -80,6 +80,11 @@ $(B)/programs/%: integration/programs/%.cc integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CXX     $<"
 	$(Q)$(CXX) -O1 -g -Wall -Wextra -Werror -pthread -rdynamic $(PROGRAM_FLAGS) -o $@ $< -ldl
+# The oracle is one program of several files.
+$(B)/programs/oracle: $(wildcard integration/programs/oracle/*) integration/programs/oracle.c
+	@mkdir -p $(@D)
+	@echo "  CC      integration/programs/oracle.c"
+	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic -o $@ $(filter %.c,$^)
 $(B)/bench/%: bench/%.c
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

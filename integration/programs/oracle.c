@@ -2,6 +2,7 @@
  *
  *   oracle --from SEED --count N    runs N programs, prints a line "SEED HASH" for each
  *          --steps 0,3,4            of each program only these steps (shrinking)
+ *          --without robust,lines   none of these kinds of steps
  *          --rounds R               at most R rounds per step (shrinking)
  *          --repeat K               each program K times; all must give the same
  *          --limit S                a program that takes longer hangs (default 30)
@@ -22,6 +23,7 @@ static struct options {
 	uint64_t from, count;
 	unsigned rounds, repeat, limit;
 	bool wanted[MAX_STEPS], choose, show;
+	const char *without;
 } opt = {.count = 1, .repeat = 1, .limit = 30};
 
 /* Shared with the watchdog. */
@@ -33,7 +35,7 @@ static struct shared {
 
 static void make(struct program *p, uint64_t seed)
 {
-	program_make(p, seed, opt.choose ? opt.wanted : NULL, opt.rounds);
+	program_make(p, seed, opt.choose ? opt.wanted : NULL, opt.without, opt.rounds);
 }
 
 static void options_read(int argc, char **argv)
@@ -54,6 +56,8 @@ static void options_read(int argc, char **argv)
 			opt.repeat = (unsigned)atoi(value);
 		else if (!strcmp(argv[i], "--limit"))
 			opt.limit = (unsigned)atoi(value);
+		else if (!strcmp(argv[i], "--without"))
+			opt.without = value;
 		else if (!strcmp(argv[i], "--steps")) {
 			char *list = strdup(value), *save, *one = strtok_r(list, ",", &save);
 			for (opt.choose = true; one; one = strtok_r(NULL, ",", &save))

@@ -111,7 +111,8 @@ struct kind {
 
 #define KINDS(K)                                                                                   \
 	K(counter)                                                                                 \
-	K(philosophers) K(spin) K(rwlock) K(robust)	       /* locks.c */                       \
+	K(philosophers)                                                                            \
+	K(spin) K(rwlock) K(robust)			       /* locks.c */                       \
 	    K(queue) K(turns) K(crowd) K(c11) K(barrier)       /* conds.c */                       \
 	    K(permits) K(pingpong) K(once) K(futex) K(mailbox) /* tokens.c */                      \
 	    K(limits)					       /* limits.c */                      \
@@ -183,7 +184,9 @@ void write_all(struct me *me, int fd, const void *buf, size_t n);
 size_t read_all(struct me *me, int fd, void *buf, size_t n);
 
 /* program.c */
-void program_make(struct program *p, uint64_t seed, const bool *wanted, unsigned max_rounds);
+/* wanted, without: only these steps, none of these kinds; NULL: all.  max_rounds 0: no cap. */
+void program_make(struct program *p, uint64_t seed, const bool *wanted, const char *without,
+		  unsigned max_rounds);
 uint64_t program_run(struct program *p);
 void program_show(const struct program *p, FILE *out);
 

@@ -69,7 +69,8 @@ static void plan_births(struct program *p, struct rng *r)
 		p->detached_left += p->threads[t].alive && p->threads[t].detached;
 }
 
-void program_make(struct program *p, uint64_t seed, const bool *wanted, unsigned max_rounds)
+void program_make(struct program *p, uint64_t seed, const bool *wanted, const char *without,
+		  unsigned max_rounds)
 {
 	struct rng r = {mix(seed + 0x0123456789abcdefull)}, births = {mix(seed) + 7};
 	memset(p, 0, sizeof *p);
@@ -102,7 +103,7 @@ void program_make(struct program *p, uint64_t seed, const bool *wanted, unsigned
 		cast_roles(s, p, &r);
 		if (s->kind->flags & WANTS_SIGNAL)
 			s->signo = SIGRTMIN + 1 + (int)signals++;
-		if (wanted && !wanted[k])
+		if ((wanted && !wanted[k]) || (without && strstr(without, s->kind->name)))
 			s->n = 0;
 	}
 	plan_births(p, &births);

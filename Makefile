@@ -33,7 +33,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c)) src/detour.c src/arch/$(ARCH)/jump.c
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 
-.PHONY: all lib check unit integration soak demo bench install clean setup programs format format-check
+.PHONY: all lib check unit integration soak conformance oracle demo bench install clean setup programs format format-check
 all: $(B)/libgreenhook.so $(B)/greenhook
 lib: $(B)/libgreenhook.so
 
@@ -107,6 +107,14 @@ integration: all programs
 soak: all programs
 	$(Q)for i in $$(seq $(or $(N),20)); do echo "soak: round $$i"; \
 		$(PYTHON) -m pytest -q -x integration $(if $(K),-k '$(K)') || exit 1; done
+
+# Every differential program N times natively and green; make conformance N=50 before an issue is closed.
+conformance: all programs
+	$(Q)integration/conformance.py -n $(or $(N),3) $(if $(K),-k '$(K)')
+
+# Random programs: make oracle N=20000 FROM=0, or SEED=4711 for one of them.
+oracle: all programs
+	$(Q)integration/oracle.py $(if $(SEED),--seed $(SEED),--from $(or $(FROM),0) --programs $(or $(N),20000))
 
 demo: setup
 	$(Q)$(MAKE) --no-print-directory all programs

@@ -156,23 +156,34 @@ def run(programs):
     return run_program
 
 
+def difference(native, green):
+    """What a green run did otherwise, as text; None when it agrees."""
+    if (green.status, green.out) == (native.status, native.out):
+        return None
+    diff = "\n".join(difflib.unified_diff(native.out.splitlines(), green.out.splitlines(), "native", "green",
+                                          lineterm="", n=1))
+    return f"status {green.status} (native {native.status})\n{diff}\nstderr: {green.err[-2000:]}"
+
+
 @pytest.fixture
-def agree(run):
-    """Native and green runs print the same and end the same way, with every worker count."""
+def agree(run, request):
+    """Native and green runs print the same and end the same way, with every worker count.
+
+    `make conformance` (conformance.py) has a ledger: then everything is run again and again, and counted.
+    """
+    ledger = request.config.pluginmanager.get_plugin("ledger")
+
     def check(program, *args, workers=(1, 2, 8), status=0, **options):
         native = run(program, *args, mode="native", **options)
         assert native.status == status and not re.search(r"\bFAIL\b", native.out), (
             f"native run: status {native.status}, expected {status}\n{native.out}{native.err}")
         need_library()
-        problems = []
-        for count in workers:
-            green = run(program, *args, mode="green", workers=count, **options)
-            if (green.status, green.out) != (native.status, native.out):
-                diff = "\n".join(difflib.unified_diff(
-                    native.out.splitlines(), green.out.splitlines(), "native", "green",
-                    lineterm="", n=1))
-                problems.append(f"workers={count}: status {green.status} (native "
-                                f"{native.status})\n{diff}\nstderr: {green.err[-2000:]}")
+        if ledger:
+            problems = ledger.compare(run, native, program, args, workers, options)
+        else:
+            greens = [(count, run(program, *args, mode="green", workers=count, **options)) for count in workers]
+            problems = [f"workers={count}: {difference(native, green)}" for count, green in greens
+                        if difference(native, green)]
         if problems:
             pytest.fail(f"{program} {' '.join(map(str, args))} differs\n" + "\n".join(problems),
                         pytrace=False)

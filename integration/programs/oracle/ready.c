@@ -43,9 +43,12 @@ static bool readiness_read(struct me *me, struct readiness *y, unsigned i, uint6
 		if (r == 1)
 			*sum += byte;
 	} while (r == 1 && y->how == 3);
-	if (r == 0)
+	if (r == 0) {
+		/* Not by close alone: a child of another step may have a copy. */
+		FACT(me,
+		     y->how < 2 || epoll_ctl(y->epoll, EPOLL_CTL_DEL, y->ends[i][0], NULL) == 0);
 		close(y->ends[i][0]);
-	else if (y->how == 4) {
+	} else if (y->how == 4) {
 		struct epoll_event ev = {.events = EPOLLIN | EPOLLONESHOT, .data.u32 = i};
 		FACT(me, epoll_ctl(y->epoll, EPOLL_CTL_MOD, y->ends[i][0], &ev) == 0);
 	}

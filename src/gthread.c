@@ -163,7 +163,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	struct ghi_gthread *g = pool_get(pool);
 	if (g) {
 		g->tid = ghi_gthread_new_tid();
-		ghi_tls_refresh(g->tp, g->tid);
+		ghi_tls_refresh(g->tp, g->tid, g->flags & GHI_G_FORKED);
 		memset(g->res, 0, sizeof(struct __res_state));
 	} else if (!(g = map_new(map_size, guard))) {
 		return NULL;
@@ -241,7 +241,6 @@ struct ghi_gthread *ghi_gthread_by_tid(int32_t tid)
 	return NULL;
 }
 
-/* In a fork's child: every other gthread is gone; their memory stays enlisted and pooled. */
 struct ghi_gthread *ghi_gthread_of_tid(int32_t tid)
 {
 	if (tid < (int32_t)TID_FIRST)
@@ -252,28 +251,32 @@ struct ghi_gthread *ghi_gthread_of_tid(int32_t tid)
 	return NULL;
 }
 
+/* In a fork's child: every other gthread is gone; their memory stays enlisted and pooled.
+ *
+ * The kernel copies page after page while the parent's other threads run, so what lies on different
+ * pages is of different times: a free list may name a mapping that is alive on its own page.  The
+ * lists are therefore made again, of all mappings; nobody else can be on any of them. */
 void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 {
-	for (int i = 0; i < NPOOLS; i++)
+	for (int i = 0; i < NPOOLS; i++) {
 		pools[i].lock = 0;
+		pools[i].free = NULL;
+		pools[i].count = 0;
+	}
 	/* libc's fork() leaves only the caller on its lists; the pooled blocks go back on them, for
 	 * a dlopen() that comes when they are in use again.  All of them or none: after a clone()
 	 * alone they are still there. */
 	bool known = false, listed = false;
 	for (struct ghi_gthread *g = all; g; g = g->all_next) {
-		if (g == survivor)
+		if (g == survivor || !g->map) /* !map: its page is older than the list's head */
 			continue;
 		listed = known ? listed : ghi_tls_listed(g->tp);
 		known = true;
 		if (!listed)
 			ghi_tls_enlist(g->tp);
-		if (g->life == GHI_LIFE_FREE)
-			continue;
 		ghi_tls_wipe(g->tp);
-		/* A mapping may have been between life and pool when fork() came: leak rather than
-		 * guess, except those that certainly lived. */
-		if (g->life == GHI_LIFE_ALIVE || g->life == GHI_LIFE_EXITING)
-			ghi_gthread_recycle(g);
+		g->flags |= GHI_G_FORKED;
+		ghi_gthread_recycle(g);
 	}
 }
 

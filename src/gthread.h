@@ -71,6 +71,7 @@ enum { GHI_JOINABLE, GHI_DETACHED, GHI_ENDED, GHI_JOINED };
 #define GHI_G_MAIN   1u /* the initial thread: original stack and TCB, never recycled */
 #define GHI_G_NATIVE 2u /* a worker's own context, where it searches and sleeps */
 #define GHI_G_USTACK 4u /* the program gave the stack */
+#define GHI_G_FORKED 8u /* pooled: its owner was lost in a fork */
 
 /* Scheduling parameters that a gthread set for itself (hooks/priority.c): answers, not effects. */
 struct ghi_prio {

@@ -290,6 +290,7 @@ void ghi_runtime_fork_child(void)
 	if (self) {
 		ghi_gthread_prio_after_fork(self);
 		self->wake = GHI_WAKE_IDLE;
+		self->joiner = 0; /* its joiner is lost, and that memory will be another's */
 		/* When the fork was made by a handler that interrupted a hook, the child comes back
 		 * into that hook: this flag makes its next wait look, and start the runtime. */
 		self->sig_pending = 1;

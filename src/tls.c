@@ -176,11 +176,9 @@ int ghi_tls_build(uintptr_t tcb, int32_t tid)
  * cleanup handlers, libc's flags.  What build() found zeroed is zeroed again. */
 void ghi_tls_wipe(uintptr_t tcb)
 {
-	void **level1 = (void **)(tcb + (uintptr_t)ghi_libc.specific);
 	struct ghi_list_t *node = (void *)(tcb + (uintptr_t)ghi_libc.list), kept = {0};
 
-	for (unsigned i = 1; i < TSD_KEYS / TSD_LEVEL2; i++)
-		free(level1[i]); /* from calloc in setspecific; the first lies in the block */
+	/* Blocks of keys beyond the first are not freed: their owner may have been about to. */
 	if (ghi_libc.list >= 0)
 		kept = *node;
 	memset((char *)tcb + HEAD_COPY_END, 0, ghi_libc.tcb_size - HEAD_COPY_END);
@@ -205,9 +203,9 @@ void ghi_tls_enlist(uintptr_t tcb)
 	enlist((void *)(tcb + (uintptr_t)ghi_libc.list), ghi_libc.stack_user);
 }
 
-void ghi_tls_refresh(uintptr_t tcb, int32_t tid)
+void ghi_tls_refresh(uintptr_t tcb, int32_t tid, bool forked)
 {
-	ghi_tls_modules_refresh(tcb);
+	ghi_tls_modules_refresh(tcb, forked);
 	fill_head(tcb, tid);
 }
 

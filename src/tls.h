@@ -46,9 +46,10 @@ int ghi_tls_probe(const char **ret_why);
 /* Builds TLS and TCB in fresh zeroed memory whose struct pthread lies at tcb.  0 or -1. */
 int ghi_tls_build(uintptr_t tcb, int32_t tid);
 /* Makes a used TCB as good as new: every module's TLS except libc's own (it holds malloc's cache).
- */
-void ghi_tls_refresh(uintptr_t tcb, int32_t tid);
-/* In a fork's child, for a block that was in use. */
+ * forked: its owner was lost in a fork, perhaps inside malloc; then libc's as well, as a native
+ * child loses the caches of the threads that it does not have. */
+void ghi_tls_refresh(uintptr_t tcb, int32_t tid, bool forked);
+/* In a fork's child, for a block that somebody may have been in. */
 void ghi_tls_wipe(uintptr_t tcb);
 /* Is it on libc's list of threads with a stack of their own?  Puts it there. */
 bool ghi_tls_listed(uintptr_t tcb);

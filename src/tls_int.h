@@ -26,7 +26,7 @@ ptrdiff_t ghi_tls_field(const char *name);
 /* tls_modules.c */
 void ghi_tls_modules_probe(void);
 /* Every module's thread-local data as in a new thread, except libc's own. */
-void ghi_tls_modules_refresh(uintptr_t tcb);
+void ghi_tls_modules_refresh(uintptr_t tcb, bool forked);
 void ghi_tls_modules_after_fork(void);
 
 #endif

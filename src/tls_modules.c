@@ -23,7 +23,7 @@ static struct module_table {
 		ptrdiff_t off; /* from the thread pointer, negative */
 		const void *image;
 		size_t filesz, memsz;
-	} mod[256];
+	} mod[256], libc; /* libc's own block holds malloc's cache */
 } modules;
 static ghi_lock_t modules_lock;
 
@@ -86,6 +86,42 @@ static ptrdiff_t static_offset(const struct dl_phdr_info *i)
 	return 0;
 }
 
+/* dl_iterate_phdr holds a lock of the loader that libc's fork does not make free in the child: a
+ * thread of ours must not be in there when a fork is made.  Natively only programs that look at the
+ * modules while they fork have that problem; here each pthread_create looks.  Both sides add to
+ * their own counter first and look at the other's then. */
+static uint32_t loader_users, forks_now;
+
+static void loader_leave(void)
+{
+	fetch_add_acq_rel(&loader_users, -1u);
+}
+
+static void loader_enter(void)
+{
+	for (;;) {
+		fetch_add_acq_rel(&loader_users, 1u);
+		fence_seq_cst();
+		if (!load_acquire(&forks_now))
+			return;
+		loader_leave();
+		ghi_sys(SYS_sched_yield);
+	}
+}
+
+void ghi_tls_fork_prepare(void)
+{
+	fetch_add_acq_rel(&forks_now, 1u);
+	fence_seq_cst();
+	while (load_acquire(&loader_users))
+		ghi_sys(SYS_sched_yield);
+}
+
+void ghi_tls_fork_parent(void)
+{
+	fetch_add_acq_rel(&forks_now, -1u);
+}
+
 static int note_counters(struct dl_phdr_info *i, size_t size, void *arg)
 {
 	unsigned long long *c = arg;
@@ -102,15 +138,18 @@ static int note_module(struct dl_phdr_info *i, size_t size, void *arg)
 
 	for (int p = 0; off && p < i->dlpi_phnum; p++) {
 		const ElfW(Phdr) *h = &i->dlpi_phdr[p];
-		if (h->p_type != PT_TLS || (libc_own >= data && libc_own < data + h->p_memsz))
+		if (h->p_type != PT_TLS)
 			continue;
-		if (table->n < sizeof(table->mod) / sizeof(table->mod[0]))
-			table->mod[table->n++] = (struct tls_module){
-			    .off = off,
-			    .image = (void *)(i->dlpi_addr + h->p_vaddr),
-			    .filesz = h->p_filesz,
-			    .memsz = h->p_memsz,
-			};
+		struct tls_module m = {
+		    .off = off,
+		    .image = (void *)(i->dlpi_addr + h->p_vaddr),
+		    .filesz = h->p_filesz,
+		    .memsz = h->p_memsz,
+		};
+		if (libc_own >= data && libc_own < data + h->p_memsz)
+			table->libc = m;
+		else if (table->n < sizeof(table->mod) / sizeof(table->mod[0]))
+			table->mod[table->n++] = m;
 	}
 	return 0;
 }
@@ -131,10 +170,21 @@ static void refresh_dynamic(uintptr_t tcb)
 		}
 }
 
-void ghi_tls_modules_refresh(uintptr_t tcb)
+static void load_image(uintptr_t tcb, const struct tls_module *m)
+{
+	char *block = (char *)tcb + m->off;
+
+	if (!m->memsz)
+		return;
+	memcpy(block, m->image, m->filesz);
+	memset(block + m->filesz, 0, m->memsz - m->filesz);
+}
+
+void ghi_tls_modules_refresh(uintptr_t tcb, bool forked)
 {
 	unsigned long long seen[2] = {0, 0};
 
+	loader_enter();
 	dl_iterate_phdr(note_counters, seen);
 	/* The loader's lock may be a long wait: not under ours. */
 	bool stale =
@@ -142,19 +192,19 @@ void ghi_tls_modules_refresh(uintptr_t tcb)
 	struct module_table *fresh = stale ? calloc(1, sizeof(*fresh)) : NULL;
 	if (fresh)
 		dl_iterate_phdr(note_module, fresh);
+	loader_leave();
 	ghi_lock(&modules_lock);
 	if (fresh) {
 		memcpy(modules.mod, fresh->mod, fresh->n * sizeof(fresh->mod[0]));
 		modules.n = fresh->n;
+		modules.libc = fresh->libc;
 		modules.adds = seen[0];
 		modules.subs = seen[1];
 	}
-	for (unsigned i = 0; i < modules.n; i++) {
-		const struct tls_module *m = &modules.mod[i];
-		char *block = (char *)tcb + m->off;
-		memcpy(block, m->image, m->filesz);
-		memset(block + m->filesz, 0, m->memsz - m->filesz);
-	}
+	for (unsigned i = 0; i < modules.n; i++)
+		load_image(tcb, &modules.mod[i]);
+	if (forked)
+		load_image(tcb, &modules.libc);
 	ghi_unlock(&modules_lock);
 	free(fresh);
 	refresh_dynamic(tcb);
@@ -163,5 +213,6 @@ void ghi_tls_modules_refresh(uintptr_t tcb)
 void ghi_tls_modules_after_fork(void)
 {
 	modules_lock = 0;
+	loader_users = forks_now = 0;
 	modules.adds = 0; /* it may have been half written */
 }

@@ -133,13 +133,15 @@ static void print_positions(void)
 	}
 }
 
+/* Of the process and of the children it waits for. */
 static void print_stacks(pid_t pid)
 {
-	char command[200];
+	char command[300];
 	snprintf(command, sizeof command,
-		 "timeout 20 gdb -batch -nx -p %d -ex 'thread apply all bt 12' 2>&1 "
-		 "| grep -E '^(Thread|#)' 1>&2",
-		 (int)pid);
+		 "for p in %d $(cat /proc/%d/task/*/children); do echo \"process $p\"; "
+		 "timeout 20 gdb -batch -nx -p $p -ex 'thread apply all bt 12' 2>&1 "
+		 "| grep -E '^(Thread|#)'; done 1>&2",
+		 (int)pid, (int)pid);
 	unsetenv("LD_PRELOAD");
 	if (system(command) != 0)
 		fprintf(stderr, "(no stacks: gdb failed)\n");
@@ -163,7 +165,7 @@ static int watch(pid_t pid)
 			fprintf(stderr, "seed %llu hangs\n", (unsigned long long)shared->seed);
 			print_positions();
 			print_stacks(pid);
-			kill(pid, SIGKILL);
+			kill(-pid, SIGKILL);
 			waitpid(pid, &status, 0);
 			printf("%llu HANGS\n", (unsigned long long)shared->seed);
 			return 2;
@@ -199,6 +201,7 @@ int main(int argc, char **argv)
 		return 70;
 	if (pid == 0) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		setpgid(0, 0); /* with its children */
 		exit(run_all());
 	}
 	return watch(pid);

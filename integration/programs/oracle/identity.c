@@ -12,17 +12,31 @@ static __thread pthread_t tls_self;
 static __thread pid_t tls_tid;
 static __thread sigset_t tls_mask;
 
+static pthread_key_t key;
+static pthread_once_t key_made = PTHREAD_ONCE_INIT;
+static void key_make(void)
+{
+	if (pthread_key_create(&key, NULL) != 0)
+		abort();
+}
+
+bool identity_is_fresh(void)
+{
+	pthread_once(&key_made, key_make);
+	bool fresh = tls_zero == 0 && tls_set == 0x5eed5eed5eed5eedull && !pthread_getspecific(key);
+	for (unsigned i = 0; i < sizeof tls_block; i++)
+		fresh &= tls_block[i] == 0;
+	return fresh;
+}
+
 void identity_begin(struct me *me)
 {
-	if (me->thread != 0) { /* main lives through many programs */
-		FACT(me, tls_zero == 0);
-		FACT(me, tls_set == 0x5eed5eed5eed5eedull);
-		for (unsigned i = 0; i < sizeof tls_block; i++)
-			FACT(me, tls_block[i] == 0);
-	}
+	FACT(me, me->thread == 0 || identity_is_fresh()); /* main lives through many programs */
 	tls_zero = me->program->seed * 64 + me->thread;
 	tls_set = ~tls_zero;
 	memset(tls_block, (int)me->thread + 1, sizeof tls_block);
+	pthread_once(&key_made, key_make);
+	FACT(me, pthread_setspecific(key, &tls_zero) == 0);
 	tls_self = pthread_self();
 	tls_tid = gettid();
 	pthread_sigmask(SIG_SETMASK, NULL, &tls_mask);
@@ -40,6 +54,7 @@ void identity_check(struct me *me)
 	sigset_t mask;
 	FACT(me, tls_zero == me->program->seed * 64 + me->thread && tls_set == ~tls_zero);
 	FACT(me, tls_block[me->thread * 7] == me->thread + 1);
+	FACT(me, pthread_getspecific(key) == &tls_zero);
 	FACT(me, pthread_equal(tls_self, pthread_self()));
 	FACT(me, tls_tid == gettid());
 	pthread_sigmask(SIG_SETMASK, NULL, &mask);

@@ -112,7 +112,8 @@ struct kind {
 #define KINDS(K)                                                                                   \
 	K(counter)                                                                                 \
 	K(philosophers)                                                                            \
-	K(spin) K(rwlock) K(robust)			       /* locks.c */                       \
+	K(spin)                                                                                    \
+	K(rwlock) K(robust)				       /* locks.c */                       \
 	    K(queue) K(turns) K(crowd) K(c11) K(barrier)       /* conds.c */                       \
 	    K(permits) K(pingpong) K(once) K(futex) K(mailbox) /* tokens.c */                      \
 	    K(limits)					       /* limits.c */                      \
@@ -191,6 +192,7 @@ uint64_t program_run(struct program *p);
 void program_show(const struct program *p, FILE *out);
 
 /* identity.c: what belongs to a thread and must stay the same all its life */
+bool identity_is_fresh(void);
 void identity_begin(struct me *me);
 void identity_check(struct me *me);
 

@@ -258,6 +258,7 @@ void ghi_runtime_fork_prepare(void)
 		return;
 	ghi_tls.forking = true;
 	ghi_fd_mark_all_shared();
+	ghi_tls_fork_prepare();
 	if (self) { /* what arrives in the child finds the monitor gone until the books are in order
 		     */
 		self->fork_mask = self->sigmask;
@@ -269,7 +270,10 @@ void ghi_runtime_fork_parent(void)
 {
 	struct ghi_gthread *self = ghi_self();
 	ghi_tls.forking = false;
-	if (state == RUNNING && self)
+	if (state != RUNNING || ghi_tls.lent)
+		return;
+	ghi_tls_fork_parent();
+	if (self)
 		ghi_signal_set_mask(self, self->fork_mask);
 }
 

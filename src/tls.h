@@ -54,6 +54,9 @@ void ghi_tls_wipe(uintptr_t tcb);
 /* Is it on libc's list of threads with a stack of their own?  Puts it there. */
 bool ghi_tls_listed(uintptr_t tcb);
 void ghi_tls_enlist(uintptr_t tcb);
+/* Around a fork, in the parent: nobody of ours is inside the loader meanwhile. */
+void ghi_tls_fork_prepare(void);
+void ghi_tls_fork_parent(void);
 /* In a fork's child: nobody else holds the locks any more. */
 void ghi_tls_after_fork(void);
 /* On the new gthread itself, first thing: ctype tables, locale, errno, resolver state. */

@@ -23,6 +23,7 @@ PROGRAM = ROOT / "build" / "programs" / "oracle"
 LIBRARY = pathlib.Path(os.environ.get("GREENHOOK_LIB", ROOT / "build" / "libgreenhook.so"))
 BLOCK = 250
 EXTRA = []  # arguments of every run
+VERBOSE = False  # failures are printed when they are seen
 
 
 def environment(workers):
@@ -55,6 +56,8 @@ def run_block(workers, seed, count, limit):
         if failure is None:
             break
         failures[failure[0]] = failure[1]
+        if VERBOSE:
+            print(f"seed {failure[0]}, {name(workers)}: {failure[1]}", file=sys.stderr, flush=True)
         at = failure[0] + 1
     return lines, failures
 
@@ -126,8 +129,11 @@ def main():
     parser.add_argument("--limit", type=int, default=30, help="seconds after which a program hangs")
     parser.add_argument("--repeat", type=int, default=300, help="repetitions while shrinking")
     parser.add_argument("--no-shrink", action="store_true")
+    parser.add_argument("--verbose", action="store_true", help="print failures at once")
     parser.add_argument("--without", help="kinds of steps to leave out, comma separated")
     options = parser.parse_args()
+    global VERBOSE
+    VERBOSE = options.verbose
     if options.without:
         EXTRA.extend(["--without", options.without])
     started = time.monotonic()

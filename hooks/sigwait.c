@@ -67,7 +67,9 @@ EXPORT int sigtimedwait(const sigset_t *s, siginfo_t *info, const struct timespe
 	if (t && (ghi_ts_invalid(t) || t->tv_sec < 0))
 		return (int)ghi_ret(-EINVAL);
 	uint64_t end = t ? ghi_deadline_in(ghi_ts_to_ns(t)) : GHI_NEVER;
-	return (int)ghi_ret(timed_wait(self, s, info, end));
+	int r = timed_wait(self, s, info, end);
+	/* A look without a wait is not interrupted, although a handler may have run. */
+	return (int)ghi_ret(r == -EINTR && t && !t->tv_sec && !t->tv_nsec ? -EAGAIN : r);
 }
 
 EXPORT int sigwaitinfo(const sigset_t *s, siginfo_t *info)

@@ -40,6 +40,9 @@ void ghi_real_load(void)
 #undef ALIAS
 	ghi_real_pthread_create = real.pthread_create;
 	ghi_real_pthread_exit = real.pthread_exit;
+	ghi_real_pthread_setcancelstate = real.pthread_setcancelstate;
+	ghi_real_pthread_setcanceltype = real.pthread_setcanceltype;
+	ghi_real_Fork = real._Fork;
 	ghi_real_sigaction = real.sigaction;
 }
 

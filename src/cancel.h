@@ -16,7 +16,7 @@
 #include "src/gthread.h"
 #include "src/tls.h"
 
-/* nptl/descr.h, the same since 2003; selftest.c proves the first three. */
+/* nptl/descr.h, the same since 2003; selftest.c proves the first two. */
 enum {
 	GHI_CANCEL_DISABLED = 1,
 	GHI_CANCEL_ASYNC = 2,

@@ -10,6 +10,9 @@
 extern int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 				      void *);
 extern void (*ghi_real_pthread_exit)(void *);
+extern int (*ghi_real_pthread_setcancelstate)(int, int *);
+extern int (*ghi_real_pthread_setcanceltype)(int, int *);
+extern pid_t (*ghi_real_Fork)(void); /* NULL before glibc 2.34 */
 extern int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
 
 #endif

@@ -32,6 +32,9 @@ static int raw_clock_gettime(clockid_t clock, struct timespec *ts)
 int (*ghi_clock_gettime)(clockid_t, struct timespec *) = raw_clock_gettime;
 int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 void (*ghi_real_pthread_exit)(void *);
+int (*ghi_real_pthread_setcancelstate)(int, int *);
+int (*ghi_real_pthread_setcanceltype)(int, int *);
+pid_t (*ghi_real_Fork)(void);
 int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
 
 static enum { DORMANT, RUNNING, INERT } state;

@@ -74,6 +74,8 @@ $(B)/programs/%: integration/programs/%.c integration/programs/check.h
 	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic $(PROGRAM_FLAGS) -o $@ $< -ldl -lm -lrt
 $(B)/programs/cxx_20: PROGRAM_FLAGS := -std=gnu++20
 $(B)/programs/cxx_except: PROGRAM_FLAGS := -fnon-call-exceptions
+$(B)/programs/once_cancel_notables: PROGRAM_FLAGS := -fno-exceptions -fno-unwind-tables -fno-asynchronous-unwind-tables
+$(B)/programs/once_cancel_notables: integration/programs/once_cancel.c
 $(B)/programs/cancel_cleanup_fexceptions: PROGRAM_FLAGS := -fexceptions
 $(B)/programs/cancel_cleanup_fexceptions: integration/programs/cancel_cleanup.c
 $(B)/programs/%: integration/programs/%.cc integration/programs/check.h

@@ -15,15 +15,38 @@ static int wait_cond(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_unt
 	return r;
 }
 
+/* libc's wait on a shared condition uses the mutex by itself. */
+static void take_back(pthread_mutex_t **m)
+{
+	if (*m)
+		ghi_robust_take_back(*m);
+}
+
+static pthread_mutex_t *lend(pthread_mutex_t *m)
+{
+	if (!ghi_robust_ours(m) || !ghi_robust_held(m))
+		return NULL;
+	ghi_robust_lend(m);
+	return m;
+}
+
+#define LIBC_COND(m, call)                                                                         \
+	({                                                                                         \
+		pthread_mutex_t *lent_ __attribute__((cleanup(take_back))) = lend(m);              \
+		(void)lent_;                                                                       \
+		LIBC(call);                                                                        \
+	})
+
 EXPORT int pthread_cond_wait(pthread_cond_t *c, pthread_mutex_t *m)
 {
-	return ghi_cond_ours(c) ? wait_cond(c, m, NULL) : LIBC(REAL(pthread_cond_wait)(c, m));
+	return ghi_cond_ours(c) ? wait_cond(c, m, NULL)
+				: LIBC_COND(m, REAL(pthread_cond_wait)(c, m));
 }
 
 EXPORT int pthread_cond_timedwait(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *at)
 {
 	if (!ghi_cond_ours(c))
-		return LIBC(REAL(pthread_cond_timedwait)(c, m, at));
+		return LIBC_COND(m, REAL(pthread_cond_timedwait)(c, m, at));
 	return wait_cond(c, m, &(struct ghi_until){ghi_cond_clock(c), at});
 }
 
@@ -31,7 +54,7 @@ EXPORT int pthread_cond_clockwait(pthread_cond_t *c, pthread_mutex_t *m, clockid
 				  const struct timespec *at)
 {
 	if (!ghi_cond_ours(c))
-		return LIBC(REAL(pthread_cond_clockwait)(c, m, clock, at));
+		return LIBC_COND(m, REAL(pthread_cond_clockwait)(c, m, clock, at));
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
 		return EINVAL;
 	return wait_cond(c, m, &(struct ghi_until){clock, at});

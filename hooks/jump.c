@@ -3,10 +3,13 @@
 #include <string.h>
 
 #include "hooks/hook.h"
+#include "src/lot.h"
 
 static void note_jump(struct __jmp_buf_tag *env)
 {
 	struct ghi_gthread *self = ghi_self();
+	if (self && self->away)
+		ghi_lot_abandon(self);
 	if (self && !(self->flags & GHI_G_NATIVE) && env->__mask_was_saved) {
 		uint64_t mask;
 		memcpy(&mask, &env->__saved_mask, sizeof(mask));

@@ -1,36 +1,57 @@
-/* Mutexes, read-write locks, spin locks, once: ours when private, libc's when shared or robust. */
+/* Mutexes, read-write locks, spin locks, once: ours when private or robust, libc's when shared. */
 #include "hooks/hook.h"
 #include "src/sync/sync.h"
 
 EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
 {
-	return ghi_mutex_ours(m) ? ghi_mutex_lock(m, NULL) : LIBC(REAL(pthread_mutex_lock)(m));
+	if (ghi_mutex_ours(m))
+		return ghi_mutex_lock(m, NULL);
+	return ghi_robust_ours(m) ? ghi_robust_lock(m, NULL, false)
+				  : LIBC(REAL(pthread_mutex_lock)(m));
 }
 
 EXPORT int pthread_mutex_trylock(pthread_mutex_t *m)
 {
-	return ghi_mutex_ours(m) ? ghi_mutex_trylock(m) : REAL(pthread_mutex_trylock)(m);
+	if (ghi_mutex_ours(m))
+		return ghi_mutex_trylock(m);
+	return ghi_robust_ours(m) ? ghi_robust_lock(m, NULL, true) : REAL(pthread_mutex_trylock)(m);
 }
 
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
 {
-	return ghi_mutex_ours(m) ? ghi_mutex_unlock(m) : REAL(pthread_mutex_unlock)(m);
+	if (ghi_mutex_ours(m))
+		return ghi_mutex_unlock(m);
+	return ghi_robust_ours(m) ? ghi_robust_unlock(m) : REAL(pthread_mutex_unlock)(m);
 }
 
 EXPORT int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *at)
 {
-	if (!ghi_mutex_ours(m))
-		return LIBC(REAL(pthread_mutex_timedlock)(m, at));
-	return ghi_mutex_lock(m, &(struct ghi_until){CLOCK_REALTIME, at});
+	struct ghi_until until = {CLOCK_REALTIME, at};
+	if (ghi_mutex_ours(m))
+		return ghi_mutex_lock(m, &until);
+	return ghi_robust_ours(m) ? ghi_robust_lock(m, &until, false)
+				  : LIBC(REAL(pthread_mutex_timedlock)(m, at));
 }
 
 EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const struct timespec *at)
 {
-	if (!ghi_mutex_ours(m))
-		return LIBC(REAL(pthread_mutex_clocklock)(m, clock, at));
+	struct ghi_until until = {clock, at};
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
 		return EINVAL;
-	return ghi_mutex_lock(m, &(struct ghi_until){clock, at});
+	if (ghi_mutex_ours(m))
+		return ghi_mutex_lock(m, &until);
+	return ghi_robust_ours(m) ? ghi_robust_lock(m, &until, false)
+				  : LIBC(REAL(pthread_mutex_clocklock)(m, clock, at));
+}
+
+/* Gthreads have no priorities to inherit, and the kernel could not find them by their ids. */
+EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a)
+{
+	enum { INHERIT = 32 };
+	int r = REAL(pthread_mutex_init)(m, a);
+	if (r == 0 && !ghi_runtime_inert())
+		m->__data.__kind &= ~INHERIT;
+	return r;
 }
 
 EXPORT int pthread_once(pthread_once_t *o, ghi_void_fn f)

@@ -13,6 +13,7 @@
 #include "src/lot.h"
 #include "src/runtime.h"
 #include "src/stack.h"
+#include "src/sync/sync.h"
 #include "src/tls.h"
 
 /* Old-style cancellation frames (pthread_cleanup_push without -fexceptions), and the outermost one
@@ -47,6 +48,7 @@ static _Noreturn void leave_for_good(struct ghi_gthread *self)
 	fetch_or_acq_rel(ghi_cancel_word(self), (uint32_t)GHI_CANCEL_EXITING);
 	store_release(&self->life, (uint32_t)GHI_LIFE_EXITING);
 	ghi_tls_exit();
+	ghi_robust_exit();
 	ghi_runtime_alive(-1);
 	ghi_nosig_enter();
 	ghi_signal_thread_ends(self);
@@ -216,6 +218,14 @@ static void drop_joiner(void *arg)
 	store_release(&((struct ghi_gthread *)arg)->joiner, (uintptr_t)0);
 }
 
+/* g joins self, and will go on doing so. */
+static bool waits_for(struct ghi_gthread *g, struct ghi_gthread *self)
+{
+	return load_relaxed(&self->joiner) == (uintptr_t)g && load_relaxed(&g->join) != GHI_ENDED &&
+	       !(load_relaxed(ghi_cancel_word(g)) &
+		 (GHI_CANCEL_REQUESTED | GHI_CANCEL_EXITING | GHI_CANCEL_ENDED));
+}
+
 /* wait: false for tryjoin. */
 static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 		const struct timespec *at)
@@ -231,8 +241,8 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 		return load_relaxed(&g->life) == GHI_LIFE_ALIVE ? EINVAL : ESRCH;
 	if (!wait && state != GHI_ENDED)
 		return EBUSY;
-	if (wait && (g == self ||
-		     (self && load_relaxed(&self->joiner) == (uintptr_t)g && state != GHI_ENDED)))
+	/* As in NPTL: not when either of them is about to end by a cancellation. */
+	if (wait && self && (g == self || waits_for(g, self)) && !ghi_cancel_requested(self))
 		return EDEADLK;
 	if (!cas_acq_rel(&g->joiner, &none, me))
 		return EINVAL; /* another thread waits for it already */

@@ -51,3 +51,16 @@ def test_process_shared(agree):
 
 def test_static_initialisers(agree):
     agree("static_init")
+
+
+def test_robust_mutexes_outlive_their_owners(agree):
+    agree("robust")
+
+
+def test_condition_corner_cases(agree):
+    agree("cond_corner")
+
+
+def test_once_and_circular_joins_with_cancellation(agree):
+    agree("once_cancel")
+    agree("once_cancel_notables")

@@ -42,6 +42,13 @@ static struct pool {
 } pools[32];
 enum { NPOOLS = sizeof(pools) / sizeof(pools[0]), TRIM_ABOVE = 1024 };
 
+/* Shared locks tell their owners by these ids: those of two processes should not meet.  Pids that
+ * are close to each other start far apart. */
+void ghi_gthread_seed_tids(int pid)
+{
+	store_relaxed(&next_tid, (uint32_t)((uint32_t)pid * 2654435761u % TID_COUNT));
+}
+
 int32_t ghi_gthread_new_tid(void)
 {
 	return (int32_t)(TID_FIRST + fetch_add_relaxed(&next_tid, 1u) % TID_COUNT);
@@ -186,6 +193,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->result = PTHREAD_CANCELED; /* libc acts on requests by itself, too */
 	g->affinity = NULL;
 	g->prio = (struct ghi_prio){0};
+	g->away = NULL;
 	g->altstack_sp = NULL;
 	g->altstack_size = 0;
 	g->altstack_flags = 0;

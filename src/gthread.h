@@ -152,6 +152,7 @@ struct ghi_gthread {
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
 	struct ghi_prio prio;	       /* what it believes its scheduling parameters are */
+	void *away;		       /* lot.c: its waits that handlers run in */
 	void *res;		       /* its struct __res_state, behind libc's __resp */
 };
 
@@ -255,6 +256,7 @@ struct ghi_gthread *ghi_gthread_by_tid(int32_t tid);
 struct ghi_gthread *ghi_gthread_all(void);
 size_t ghi_gthread_default_stack(void);
 int32_t ghi_gthread_new_tid(void);
+void ghi_gthread_seed_tids(int pid);
 void ghi_gthread_after_fork(struct ghi_gthread *survivor);
 /* The only thread of a child has the kernel's parameters; gives it what the note says. */
 void ghi_gthread_prio_after_fork(struct ghi_gthread *survivor);

@@ -22,6 +22,8 @@ struct waiter {
 	uint32_t word;	       /* park_word.h, used as a futex */
 	uint32_t bits;
 	void *token;
+	bool away; /* runs a handler of the program, nested waits included; under the bucket lock */
+	struct waiter *outer; /* the gthread's next one that is away */
 };
 
 static struct bucket *bucket_of(const void *key)
@@ -34,6 +36,8 @@ static struct bucket *bucket_of(const void *key)
  * their stack frame is alive. */
 static bool notify(struct waiter *w, struct ghi_gthread **ret_ready)
 {
+	if (w->away)
+		return false;
 	if (w->g)
 		return ghi_park_notify(w->g, GHI_WOKEN_LOT, ret_ready);
 	if (ghi_wake_notify(&w->word, GHI_WOKEN_LOT) == GHI_NOTIFY_LOST)
@@ -72,14 +76,130 @@ static struct bucket *lock_waiter(struct waiter *w)
 	}
 }
 
+static uint32_t park_until(struct ghi_gthread *self, uint64_t deadline)
+{
+	struct ghi_timer timer;
+
+	if (deadline == GHI_NEVER)
+		return ghi_park(self);
+	ghi_timer_start(&timer, self, deadline);
+	uint32_t wakeup = ghi_park(self);
+	ghi_timer_cancel(&timer);
+	return wakeup;
+}
+
+static bool leave_queue(struct waiter *w)
+{
+	struct bucket *b = lock_waiter(w);
+	bool queued = w->link.next != NULL;
+	if (queued)
+		ghi_list_remove(&w->link);
+	ghi_unlock(&b->lock);
+	return queued;
+}
+
+/* Away: a waker that takes it out must not touch its wake word, where a nested wait may be. */
+static bool set_away(struct waiter *w, bool away)
+{
+	struct bucket *b = lock_waiter(w);
+	bool queued = w->link.next != NULL;
+	w->away = away;
+	ghi_unlock(&b->lock);
+	return queued;
+}
+
+void ghi_lot_abandon(struct ghi_gthread *self)
+{
+	ghi_nosig_enter();
+	for (struct waiter *w = self->away; w; w = w->outer)
+		leave_queue(w);
+	self->away = NULL;
+	ghi_nosig_leave();
+}
+
+/* A handler left by unwinding: a cancellation, or an exception. */
+static void unwound(struct waiter **w)
+{
+	if (!*w || ghi_self()->away != *w)
+		return;
+	ghi_self()->away = (*w)->outer;
+	ghi_nosig_enter();
+	leave_queue(*w);
+	ghi_nosig_leave();
+}
+
+/* Handlers are due on a waiter that stays in its queue: they run here.  0: go on waiting, 1: it was
+ * taken out meanwhile, or -errno. */
+static int run_handlers(const struct ghi_lot_wait *req, struct waiter *w)
+{
+	struct ghi_gthread *self = w->g;
+	int r;
+
+	do {
+		struct waiter *left __attribute__((cleanup(unwound))) = w;
+		set_away(w, true);
+		w->outer = self->away;
+		self->away = w;
+		ghi_nosig_leave();
+		ghi_nosig_enter();
+		left = NULL;
+		self->away = w->outer;
+		if (ghi_self() != self)
+			return 1; /* the handler forked, and this is the child: an empty lot */
+		r = req->uninterruptible ? ghi_wait_arm_uncancellable(self, req->why, req->key)
+					 : ghi_wait_arm(self, req->why, req->key);
+	} while (r == -EINTR); /* another one */
+	if (!set_away(w, false)) {
+		/* Nobody refers to it any more but a signaller, whose notify changes nothing. */
+		if (!r)
+			ghi_wake_take(&self->wake);
+		self->reason = GHI_PARK_NONE;
+		return 1;
+	}
+	return r;
+}
+
+/* Queued: sleeps, and is in no queue afterwards. */
+static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
+{
+	struct ghi_gthread *self = w->g;
+	uint32_t wakeup;
+	int r;
+
+	if (!self) {
+		wakeup =
+		    sleep_kernel_thread(w, req->deadline, req->uninterruptible || req->delivered);
+		/* A waker may still be in its bucket, between notify and futex_wake. */
+		bool queued = leave_queue(w);
+		return wakeup == GHI_WOKEN_LOT || (req->delivered && !queued)
+			   ? 0
+			   : ghi_wait_result(wakeup);
+	}
+	wakeup = park_until(self, req->deadline);
+	/* An outer bracket would keep the handlers from running. */
+	while (wakeup == GHI_WOKEN_SIGNAL && req->delivered && ghi_tls.nosig == 1) {
+		if ((r = run_handlers(req, w)) > 0)
+			return 0;
+		if (r < 0)
+			return leave_queue(w) && load_relaxed(&w->key) == req->key ? r : 0;
+		wakeup = park_until(self, req->deadline);
+	}
+	if (wakeup == GHI_WOKEN_LOT)
+		return 0;
+	bool queued = leave_queue(w);
+	/* Moved on from a condition variable: the signal was this waiter's, it may not be lost to a
+	 * deadline or a cancellation that came while it queued for the mutex. */
+	if (req->delivered && (!queued || load_relaxed(&w->key) != req->key))
+		return 0;
+	return ghi_wait_result(wakeup);
+}
+
 int ghi_lot_wait(const struct ghi_lot_wait *req)
 {
 	struct ghi_gthread *self = ghi_self();
 	struct bucket *b = bucket_of(req->key);
 	struct waiter w = {
 	    .key = req->key, .g = self, .bits = req->bits ? req->bits : ~0u, .token = req->token};
-	struct ghi_timer timer;
-	uint32_t wakeup;
 	int r = 0;
 
 	if (req->deadline == 0)
@@ -107,27 +227,7 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 	ghi_unlock(&b->lock);
 	if (req->before_park)
 		req->before_park(req->arg); /* (L3) */
-	if (!self) {
-		wakeup = sleep_kernel_thread(&w, req->deadline, req->uninterruptible);
-	} else if (req->deadline == GHI_NEVER) {
-		wakeup = ghi_park(self);
-	} else {
-		ghi_timer_start(&timer, self, req->deadline);
-		wakeup = ghi_park(self);
-		ghi_timer_cancel(&timer);
-	}
-	/* A waker of a kernel thread may still be in its bucket, between notify and futex_wake. */
-	if (wakeup != GHI_WOKEN_LOT || !self) {
-		b = lock_waiter(&w);
-		if (w.link.next)
-			ghi_list_remove(&w.link);
-		ghi_unlock(&b->lock);
-	}
-	r = ghi_wait_result(wakeup);
-	/* Moved on from a condition variable: the signal was this waiter's, it may not be lost to a
-	 * deadline or a cancellation that came while it queued for the mutex. */
-	if (req->token && load_relaxed(&w.key) != req->key)
-		r = 0;
+	r = sleep_queued(req, &w);
 out:
 	ghi_nosig_leave();
 	return r;
@@ -286,10 +386,12 @@ int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_
 			struct waiter *next = first_waiter(b, key);
 			if (more)
 				more(arg, next != NULL);
-			if (moves || notify(w, &ready)) {
-				awake |= !moves;
-				taken++;
-			}
+			/* Not parked: it runs a handler, or has just been woken otherwise, and will
+			 * find itself taken.  It is no unlocker of the mutex for those behind it.
+			 */
+			if (!moves)
+				awake |= notify(w, &ready);
+			taken++;
 			w = next;
 		}
 		if (second != b)

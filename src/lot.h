@@ -11,7 +11,8 @@
  *
  * No wake-up is lost: K2 comes after K1; if L1 is before K2, the waiter is found, else validate
  * sees K1.  A waiter that ended otherwise (time, signal) takes the bucket lock and leaves by
- * itself.
+ * itself.  One whose wake-ups are delivered stays in the queue while handlers of the program run on
+ * its stack; unwinding takes it out.
  */
 #ifndef GHI_LOT_H
 #define GHI_LOT_H
@@ -28,6 +29,9 @@ struct ghi_lot_wait {
 	uint32_t bits;	      /* which wakers it answers to; 0 means all */
 	void *token;	      /* for requeue: the mutex a condition's waiter goes on to */
 	bool uninterruptible; /* not a cancellation point: a request is left for later */
+	/* A wake-up is delivered, not a hint: handlers run while it stays queued, and whoever was
+	 * taken out by a waker reports that, whatever else ended its wait.  For ghi_lot_morph. */
+	bool delivered;
 };
 /* 0 woken, -EAGAIN validate said no, -ETIMEDOUT, -EINTR, -ECANCELED. */
 int ghi_lot_wait(const struct ghi_lot_wait *w);
@@ -45,6 +49,9 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
  * woken under the same hold of the buckets.  Returns taken; more() as above. */
 int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_awake),
 		  void (*more)(void *arg, bool remain), void *arg);
+/* The gthread jumps out of handlers that run while it waits: it waits no longer.  (A jump inside a
+ * handler looks the same; the wait then ends as if woken.) */
+void ghi_lot_abandon(struct ghi_gthread *self);
 void ghi_lot_after_fork(void);
 
 #endif

@@ -55,6 +55,11 @@ int ghi_runtime_pid(void)
 	return pid;
 }
 
+bool ghi_runtime_inert(void)
+{
+	return state == INERT || !ghi_config.enabled;
+}
+
 struct ghi_gthread *ghi_runtime_main(void)
 {
 	return main_gthread;
@@ -203,6 +208,7 @@ static int start(void)
 		return inert("the poller needs three descriptors");
 	}
 	/* 4. The calling thread becomes gthread 1 on worker 0. */
+	ghi_gthread_seed_tids(sys_getpid());
 	main_gthread = adopt_main();
 	unregister_rseq();
 	if (ghi_worker_start_first(main_gthread) < 0)
@@ -305,6 +311,7 @@ void ghi_runtime_fork_child(void)
 	}
 	ghi_tls_after_fork();
 	ghi_lot_after_fork();
+	ghi_robust_after_fork();
 	ghi_fd_after_fork();
 	ghi_sched_after_fork();
 	ghi_worker_after_fork();

@@ -32,7 +32,7 @@ struct waiting {
 	pthread_cond_t *c;
 	pthread_mutex_t *m;
 	int (*unlock)(pthread_mutex_t *);
-	bool released;
+	bool ours, released, held;
 };
 
 static bool join_queue(void *arg)
@@ -44,39 +44,47 @@ static bool join_queue(void *arg)
 static void unlock_mutex(void *arg)
 {
 	struct waiting *w = arg;
-	w->unlock(w->m);
+	if (w->ours)
+		w->held = !ghi_mutex_cond_unlock(w->m);
+	else
+		w->unlock(w->m);
 	w->released = true;
 }
 
 int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until *until,
 		  int (*lock)(pthread_mutex_t *), int (*unlock)(pthread_mutex_t *))
 {
-	struct waiting state = {.c = c, .m = m, .unlock = unlock};
-	bool ours = ghi_mutex_ours(m);
+	struct waiting state = {.c = c, .m = m, .unlock = unlock, .ours = ghi_mutex_ours(m)};
 	uint64_t deadline;
-	int r = ghi_until_deadline(until, &deadline);
+	int r = ghi_until_deadline(until, &deadline), locked = 0;
 
-	if (r)
+	/* What unlocking would say: nothing must be queued then. */
+	if (r || (r = ghi_mutex_cond_check(m)))
 		return r;
-	if (ours && (m->__data.__kind & 3) != 0 && (m->__data.__kind & 3) != 3 &&
-	    m->__data.__owner != ghi_lock_owner())
-		return EPERM; /* what unlocking would say; nothing must be queued then */
+	/* A mutex that one unlock leaves held is not waited for: whoever comes back has it. */
+	bool twice = m->__data.__count > 1;
 	struct ghi_lot_wait w = {.key = c,
 				 .validate = join_queue,
 				 .before_park = unlock_mutex,
 				 .arg = &state,
 				 .deadline = deadline,
 				 .why = GHI_PARK_COND,
-				 .token = ours ? m : NULL};
-	r = ghi_lot_wait(&w);
-	if (!state.released)
-		/* A cancellation or a handler was due before the wait began, and the mutex was
-		 * never released: act on the one, report a spurious wake-up for the other. */
-		return r == -ECANCELED ? r : 0;
-	if (ours)
-		ghi_mutex_relock(m);
+				 .delivered = true,
+				 .token = state.ours && !twice ? m : NULL};
+	do /* -EINTR: handlers were due before the wait began, and have run */
+		r = ghi_lot_wait(&w);
+	while (!state.released && r == -EINTR);
+	if (!state.released) {
+		if (r == -ECANCELED)
+			return r;
+		unlock_mutex(&state); /* its time was over: others get their chance all the same */
+	}
+	if (state.ours)
+		ghi_mutex_cond_relock(m, state.held);
 	else
-		lock(m);
+		locked = lock(m);
+	if (locked)
+		return locked; /* EOWNERDEAD and its like come before ETIMEDOUT */
 	if (r == -ETIMEDOUT) {
 		/* Early by the wall clock, which was set back: a spurious wake-up, which is
 		 * allowed. */

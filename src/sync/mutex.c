@@ -9,7 +9,7 @@
 #include "src/lot.h"
 #include "src/sync/sync.h"
 
-enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2, ROBUST = 16, PROTECT = 64, SHARED = 128 };
+enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2, PROTECT = 64, SHARED = 128 };
 
 #define LOCK(m) ((uint32_t *)&(m)->__data.__lock)
 
@@ -17,7 +17,7 @@ bool ghi_sync_native;
 
 bool ghi_mutex_ours(const pthread_mutex_t *m)
 {
-	return !ghi_sync_native && !(m->__data.__kind & (ROBUST | PROTECT | SHARED));
+	return !ghi_sync_native && !(m->__data.__kind & (GHI_MUTEX_ROBUST | PROTECT | SHARED));
 }
 
 int ghi_until_deadline(const struct ghi_until *until, uint64_t *ret_deadline)
@@ -133,12 +133,41 @@ int ghi_mutex_unlock(pthread_mutex_t *m)
 	return 0;
 }
 
-void ghi_mutex_relock(pthread_mutex_t *m)
+/* As in NPTL the users of a mutex include those that wait on a condition with it, so that it cannot
+ * be destroyed meanwhile. */
+bool ghi_mutex_cond_unlock(pthread_mutex_t *m)
 {
+	if ((m->__data.__kind & TYPE) == RECURSIVE && --m->__data.__count != 0)
+		return false;
+	store_relaxed(&m->__data.__owner, 0);
+	if (xchg_acq_rel(LOCK(m), 0u) == 2)
+		ghi_lot_wake(m, 1, 0, NULL, NULL);
+	return true;
+}
+
+void ghi_mutex_cond_relock(pthread_mutex_t *m, bool held)
+{
+	bool recursive = (m->__data.__kind & TYPE) == RECURSIVE;
+	if (held) {
+		m->__data.__count++;
+		return;
+	}
 	acquire_slow(m, NULL); /* as 2: others may have been moved to this mutex with us */
-	if ((m->__data.__kind & TYPE) == RECURSIVE)
+	if (recursive)
 		m->__data.__count = 1;
-	own(m, ghi_lock_owner());
+	m->__data.__owner = ghi_lock_owner();
+}
+
+int ghi_mutex_cond_check(pthread_mutex_t *m)
+{
+	int type = m->__data.__kind & TYPE;
+
+	if (ghi_robust_ours(m))
+		return ghi_robust_held(m) ? 0 : EPERM;
+	return (type == RECURSIVE || type == ERRORCHECK) &&
+		       load_relaxed(&m->__data.__owner) != ghi_lock_owner()
+		   ? EPERM
+		   : 0;
 }
 
 /* Under the bucket locks of the condition and of the mutex. */

@@ -5,8 +5,9 @@
  *
  * All static initialisers and what libc's own *_init functions write are valid; the meaning of the
  * mutex words is NPTL's (lock 0/1/2, owner, count, kind), so a debugger reads them as ever. Objects
- * that other processes may share, and robust and priority-protected mutexes, are libc's: `ours`
- * answers false and the hook calls libc.  All return 0 or a positive errno, like pthreads.
+ * that other processes may share, and priority-protected mutexes, are libc's: `ours` answers false
+ * and the hook calls libc; robust mutexes have an algorithm of their own.  All return 0 or a
+ * positive errno, like pthreads.
  */
 #ifndef GHI_SYNC_H
 #define GHI_SYNC_H
@@ -39,9 +40,31 @@ bool ghi_mutex_ours(const pthread_mutex_t *m);
 int ghi_mutex_lock(pthread_mutex_t *m, const struct ghi_until *until);
 int ghi_mutex_trylock(pthread_mutex_t *m);
 int ghi_mutex_unlock(pthread_mutex_t *m);
-/* For cond.c: takes a mutex as one of several that may wait for it. */
-void ghi_mutex_relock(pthread_mutex_t *m);
+/* For cond.c: what unlocking would refuse, 0 or an errno, of any kind of mutex; nothing happens. */
+int ghi_mutex_cond_check(pthread_mutex_t *m);
+/* Gives up one lock; false: it is recursive and still held.  And takes it back, as one of several
+ * that may wait for it. */
+bool ghi_mutex_cond_unlock(pthread_mutex_t *m);
+void ghi_mutex_cond_relock(pthread_mutex_t *m, bool held);
 bool ghi_mutex_hold_for_waiter(void *mutex, bool one_is_awake);
+
+/* Robust mutexes, private and shared; robust.c. */
+enum { GHI_MUTEX_ROBUST = 16 };
+static inline bool ghi_mutex_robust(const pthread_mutex_t *m)
+{
+	return m->__data.__kind & GHI_MUTEX_ROBUST;
+}
+/* Not when the kernel or libc's own threads have to know better; then it is libc's. */
+bool ghi_robust_ours(const pthread_mutex_t *m);
+int ghi_robust_lock(pthread_mutex_t *m, const struct ghi_until *until, bool try);
+int ghi_robust_unlock(pthread_mutex_t *m);
+bool ghi_robust_held(const pthread_mutex_t *m);
+/* The calling thread ends: what it holds is marked as left by a dead owner. */
+void ghi_robust_exit(void);
+/* Around a wait of libc's on a condition: the mutex as libc itself would hold it. */
+void ghi_robust_lend(pthread_mutex_t *m);
+void ghi_robust_take_back(pthread_mutex_t *m);
+void ghi_robust_after_fork(void);
 
 bool ghi_cond_ours(const pthread_cond_t *c);
 /* m: one of ours or not; lock and unlock go through the given functions.  -ECANCELED when the

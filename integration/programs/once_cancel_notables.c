@@ -1,0 +1,2 @@
+/* once_cancel.c in frames that an unwinder cannot pass. */
+#include "once_cancel.c"

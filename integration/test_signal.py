@@ -52,6 +52,14 @@ def test_signals_at_full_speed(agree):
     agree("sig_storm")
 
 
+def test_system_v_and_bsd_functions_and_masks_after_jumps(agree):
+    agree("sig_old")
+
+
+def test_interruption_and_restart_of_every_call(agree):
+    agree("sig_rules")
+
+
 def test_alarms_timers_and_children(agree):
     agree("sig_alarm")
 

@@ -6,6 +6,7 @@ judged only with the entries redirected.
 import ctypes
 import os
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -25,19 +26,24 @@ def mode(request):
     return request.param, MODES[request.param]
 
 
-def few_when_redirected(run, mode, program, *args, few=FEW):
+def is_redirected(run, function):
+    said = run("thread_basic", mode="green", workers=1, env={"GREENHOOK_VERBOSE": "1"}).err
+    return f"{function} is not redirected" not in said
+
+
+def few_when_redirected(run, mode, program, *args, locks=False):
     """On top of agree: what the counts on stderr say."""
     need_library()
-    if mode[0] != "redirected":
-        return
+    if mode[0] != "redirected" or (locks and not is_redirected(run, "__lll_lock_wait_private")):
+        return  # glibc before 2.34 does not export its locks
     for workers in (1, 2):
         result = run(program, *args, mode="green", workers=workers)
-        assert most_kernel_threads(result.err) <= few, result.err
+        assert most_kernel_threads(result.err) <= FEW, result.err
 
 
 def test_fifty_threads_in_stdio(agree, run, mode):
     agree("libc_stdio", env=mode[1])
-    few_when_redirected(run, mode, "libc_stdio")
+    few_when_redirected(run, mode, "libc_stdio", locks=True)
 
 
 def test_fifty_threads_in_libcs_sleep(agree, run, mode):
@@ -62,11 +68,14 @@ def test_a_thousand_in_getaddrinfo_wait_at_the_same_time(run):
 
 def test_locks_inside_libc(agree, run, mode):
     agree("libc_lock", env=mode[1])
-    few_when_redirected(run, mode, "libc_lock")
+    few_when_redirected(run, mode, "libc_lock", locks=True)
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_more_waiters_for_a_files_lock_than_kernel_threads(run, workers):
+    need_library()
+    if not is_redirected(run, "__lll_lock_wait_private"):
+        pytest.skip("this libc does not export its locks")
     native = run("libc_lock", mode="native")
     green = run("libc_lock", mode="green", workers=workers, env={"GREENHOOK_MAX_WORKERS": "4"})
     assert (green.status, green.out) == (native.status, native.out), green.err
@@ -133,10 +142,10 @@ def test_verbose_counts_what_is_redirected(run):
     assert "redirected" not in off
 
 
-def test_a_program_without_threads_keeps_its_libc(tmp_path):
-    """The first bytes of read as the program sees them."""
-    need_library()
-    source = tmp_path / "bytes.c"
+@pytest.fixture
+def bytes_of_read(tmp_path):
+    """Run a program that prints the first bytes of libc's read, after a thread if it has an argument."""
+    source, program = tmp_path / "bytes.c", tmp_path / "bytes"
     source.write_text(r"""
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -154,14 +163,32 @@ int main(int argc, char **argv)
 	return 0;
 }
 """)
-    program = tmp_path / "bytes"
     subprocess.run(["gcc", "-pthread", "-o", program, source, "-ldl"], check=True, timeout=60)
 
-    def bytes_of(*args, **env):
-        return subprocess.run([program, *args], env={**os.environ, **env}, capture_output=True,
-                              text=True, timeout=20).stdout
+    def run_it(*args, before=(), **env):
+        return subprocess.run([*before, program, *args], env={**os.environ, **env},
+                              capture_output=True, text=True, timeout=20)
+    return run_it
 
-    native = bytes_of()
-    assert bytes_of(LD_PRELOAD=str(LIBRARY)) == native
-    assert bytes_of("x", LD_PRELOAD=str(LIBRARY)) != native
-    assert bytes_of("x", LD_PRELOAD=str(LIBRARY), GREENHOOK_DETOURS="0") == native
+
+def test_a_program_without_threads_keeps_its_libc(bytes_of_read):
+    need_library()
+    native = bytes_of_read().stdout
+    assert bytes_of_read(LD_PRELOAD=str(LIBRARY)).stdout == native
+    assert bytes_of_read("x", LD_PRELOAD=str(LIBRARY)).stdout != native
+    assert bytes_of_read("x", LD_PRELOAD=str(LIBRARY), GREENHOOK_DETOURS="0").stdout == native
+
+
+def test_an_inert_process_gets_its_libc_back(bytes_of_read):
+    """The entries were redirected, then the monitor could not be made."""
+    need_library()
+    if not shutil.which("strace"):
+        pytest.skip("no strace")
+    native = bytes_of_read().stdout
+    strace = ["strace", "-f", "-o", "/dev/null", "-e", "inject=clone3:error=EAGAIN:when=1", "-E",
+              f"LD_PRELOAD={LIBRARY}", "-E", "GREENHOOK_SELFTEST=0", "-E", "GREENHOOK_VERBOSE=1"]
+    done = bytes_of_read("x", before=strace)
+    if "staying inert" not in done.stderr:
+        pytest.skip("this libc makes threads by another system call, or strace may not trace here")
+    assert "functions of libc are redirected" in done.stderr
+    assert (done.returncode, done.stdout) == (0, native)

@@ -86,7 +86,6 @@ static void *ask(void *arg)
 	_res.nsaddr_list[0] = (struct sockaddr_in){.sin_family = AF_INET,
 						   .sin_port = htons((uint16_t)port),
 						   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	_res.options |= RES_NOAAAA;
 	count_me();
 	snprintf(name, sizeof(name), "n%d.test.", k);
 	snprintf(want, sizeof(want), "10.0.%d.%d", k / 256, k % 256);

@@ -113,8 +113,11 @@ struct kind {
 	K(counter)                                                                                 \
 	K(philosophers)                                                                            \
 	K(spin)                                                                                    \
-	K(rwlock) K(robust)				       /* locks.c */                       \
-	    K(queue) K(turns) K(crowd) K(c11) K(barrier)       /* conds.c */                       \
+	K(rwlock)                                                                                  \
+	K(robust) /* locks.c */                                                                    \
+	K(queue)                                                                                   \
+	K(turns)                                                                                   \
+	K(crowd) K(c11) K(barrier)			       /* conds.c */                       \
 	    K(permits) K(pingpong) K(once) K(futex) K(mailbox) /* tokens.c */                      \
 	    K(limits)					       /* limits.c */                      \
 	    K(stream) K(records) K(eventfds) K(lines)	       /* streams.c */                     \

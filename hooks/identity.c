@@ -27,6 +27,15 @@ EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
 	/* As in NPTL the TLS and the thread block count as part of the stack. */
 	char *top = g->flags & GHI_G_USTACK ? g->stack_hi : g->map + g->map_size;
 	pthread_attr_setstack(a, g->stack_lo, (size_t)(top - g->stack_lo));
+	cpu_set_t cpus;
+	struct sched_param param;
+	int policy;
+	if (pthread_getaffinity_np(t, sizeof(cpus), &cpus) == 0)
+		pthread_attr_setaffinity_np(a, sizeof(cpus), &cpus);
+	if (pthread_getschedparam(t, &policy, &param) == 0) {
+		pthread_attr_setschedpolicy(a, policy);
+		pthread_attr_setschedparam(a, &param);
+	}
 	return 0;
 }
 

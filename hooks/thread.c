@@ -127,10 +127,14 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		return real.pthread_create(t, a, f, arg);
 	struct ghi_gthread *self = ghi_hook_self();
 	pthread_attr_t def;
+	sigset_t mask;
+	bool own_mask = false;
 	if (a) {
 		read_attr(a, &attr);
+		own_mask = attr_mask(a, &mask);
 	} else if (pthread_getattr_default_np(&def) == 0) {
 		read_attr(&def, &attr); /* the program may have set the default */
+		own_mask = attr_mask(&def, &mask);
 		pthread_attr_destroy(&def);
 		if (ghi_config.stack)
 			attr.stack_size = 0;
@@ -138,8 +142,6 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	struct ghi_gthread *g = ghi_gthread_new(&attr, f, arg, gthread_entry);
 	if (!g)
 		return EAGAIN;
-	sigset_t mask;
-	bool own_mask = a && attr_mask(a, &mask);
 	if (self) {
 		g->sigmask = self->sigmask;
 		g->affinity = self->affinity;

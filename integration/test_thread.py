@@ -90,3 +90,7 @@ def test_five_hundred_threads_need_few_kernel_threads(run):
         green = run("threads_kernel", mode="green", workers=workers)
         # Main and the workers, the monitor, the offload pool: a handful, never one per pthread.
         assert green.status == 0 and int(green.out) < 40, green
+
+
+def test_attributes_that_are_inherited_or_named(agree):
+    agree("attr_inherited")

@@ -176,6 +176,9 @@ static long robust_list(struct ghi_gthread *self, long nr, long a, long b, long 
 	return 0;
 }
 
+/* syscall(nr, ...) for calls about descriptors (raw_fd.c). */
+bool ghi_raw_descriptor(long nr, const long a[6], long *ret);
+
 EXPORT long syscall(long nr, ...)
 {
 	va_list ap;
@@ -226,13 +229,10 @@ EXPORT long syscall(long nr, ...)
 			return execve((const char *)a, (char **)b, (char **)c);
 		case SYS_execveat:
 			return execveat((int)a, (const char *)b, (char **)c, (char **)d, (int)e);
-		case SYS_close:
-			return close((int)a);
-		case SYS_read:
-			return read((int)a, (void *)b, (size_t)c);
-		case SYS_write:
-			return write((int)a, (const void *)b, (size_t)c);
 		}
+		long r;
+		if (ghi_raw_descriptor(nr, (const long[6]){a, b, c, d, e, f}, &r))
+			return r;
 		if (ghi_priority_number(nr))
 			return ghi_ret(ghi_priority_call(self, nr, a, b, c, d));
 	}

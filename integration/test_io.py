@@ -105,3 +105,7 @@ def test_terminals(agree):
 
 def test_processes_that_share_a_listener(agree):
     agree("io_prefork")
+
+
+def test_waiting_by_number_of_system_call(agree):
+    agree("fd_syscall", env={"GREENHOOK_MAX_WORKERS": "8"})

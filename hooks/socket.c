@@ -179,8 +179,7 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 	if (e)
 		ghi_io_classify(fd, e);
 	/* Nothing to wait for: the kernel's refusal comes at once. */
-	bool stream = e && (e->kind == GHI_FD_TCP || e->kind == GHI_FD_UNIX_STREAM);
-	if (!stream && (!e || !listens(fd))) {
+	if (!e || !(e->listens = e->listens || listens(fd))) {
 		long other =
 		    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_accept4, fd, a, n, flags));
 		if (other >= 0)

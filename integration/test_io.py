@@ -109,3 +109,7 @@ def test_processes_that_share_a_listener(agree):
 
 def test_waiting_by_number_of_system_call(agree):
     agree("fd_syscall", env={"GREENHOOK_MAX_WORKERS": "8"})
+
+
+def test_connections_in_every_state(agree):
+    agree("io_connect")

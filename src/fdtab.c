@@ -118,7 +118,7 @@ void ghi_fd_pass_on(struct ghi_fd *e, int dir)
 static void reset(struct ghi_fd *e, enum ghi_wakeup why, struct ghi_gthread **ret_ready)
 {
 	e->generation++;
-	e->armed = e->hup = e->shared = e->no_nowait = false;
+	e->armed = e->hup = e->shared = e->listens = e->no_nowait = false;
 	e->accepting = GHI_FD_ACCEPT_FREE;
 	e->own_epoch = 0;
 	e->kind = GHI_FD_UNKNOWN;
@@ -132,8 +132,8 @@ static void reset(struct ghi_fd *e, enum ghi_wakeup why, struct ghi_gthread **re
 static bool untouched(const struct ghi_fd *e)
 {
 	return !e->armed && e->kind == GHI_FD_UNKNOWN && !e->flags_epoch && !e->timeout[0] &&
-	       !e->timeout[1] && !e->shared && !e->accepting && !e->no_nowait && !e->own_epoch &&
-	       ghi_list_empty(&e->waiters);
+	       !e->timeout[1] && !e->shared && !e->accepting && !e->listens && !e->no_nowait &&
+	       !e->own_epoch && ghi_list_empty(&e->waiters);
 }
 
 void ghi_fd_forget(int fd)

@@ -57,6 +57,7 @@ struct ghi_fd {
 	bool hup;	      /* RDHUP, HUP, ERR or PRI was seen: that edge will not come again */
 	bool shared;	      /* another descriptor of the same file may exist */
 	uint8_t accepting;    /* who may accept: GHI_FD_ACCEPT_* */
+	bool listens;	      /* accept may wait here */
 	bool no_nowait;	      /* RWF_NOWAIT is not understood here */
 	uint32_t flags_epoch; /* `nonblock` is valid when it equals ghi_fd_flags_epoch */
 	bool nonblock;

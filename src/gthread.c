@@ -182,6 +182,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->stack_hi = attr->stack_addr ? attr->stack_addr + attr->stack_size : (char *)tls_base;
 	g->wake = GHI_WAKE_IDLE;
 	g->yield_please = 0;
+	g->hog = 0;
 	g->sig_pending = 0;
 	memset(&g->sig, 0, sizeof(g->sig));
 	g->reason = GHI_PARK_NONE;

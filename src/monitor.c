@@ -1,7 +1,9 @@
 /* The monitor thread; see monitor.h. */
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <stdlib.h>
 
 #include "src/fdtab.h"
 #include "src/monitor.h"
@@ -13,6 +15,7 @@
 #include "src/timer.h"
 
 #define GHI_SLICE	   (10 * GHI_MS) /* run time after which others get another kernel thread */
+#define GHI_SLICE_AGAIN	   (2 * GHI_MS)	 /* for one that used up its slice shortly before */
 #define LONGEST_PERIOD	   (10 * GHI_MS)
 #define QUIET_BEFORE_SLEEP (50 * GHI_MS)
 
@@ -22,9 +25,15 @@ static struct {
 	uint32_t word;	   /* futex: 1 when poked */
 	uint32_t sleeping; /* in a futex wait without a period */
 	int tid;
+	bool starting;
 	uint64_t mask;
 	uint32_t mask_wanted, mask_done; /* sequence numbers */
 } mon;
+
+bool ghi_monitor_starting(void)
+{
+	return mon.starting;
+}
 
 int ghi_monitor_tid(void)
 {
@@ -58,18 +67,21 @@ static uint64_t cpu_ns(int tid)
 
 /* Does the kernel thread sleep in the kernel?  A thread that was only preempted must keep its slot:
  * another worker would compete for the same CPU. */
-static bool sleeps(int tid)
+static bool sleeps(struct ghi_worker *w)
 {
-	char path[48], text[128];
-	ghi_format(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return true; /* no /proc: the CPU clock is all we have */
-	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	ghi_sys(SYS_close, fd);
-	for (long i = n - 3; i >= 0; i--) /* "tid (name) S ...": the name may hold brackets */
-		if (text[i] == ')')
-			return text[i + 2] != 'R';
+	char text[128];
+	for (int attempt = 0; attempt < 2; attempt++) {
+		int fd = ghi_worker_stat(w);
+		if (fd < 0)
+			return true; /* no /proc: the CPU clock is all we have */
+		long n = ghi_sys(SYS_pread64, fd, text, sizeof(text) - 1, 0);
+		text[n > 0 ? n : 0] = 0;
+		bool its = strtol(text, NULL, 10) == w->tid;
+		ghi_worker_stat_done(w, its);
+		for (long i = its ? n - 3 : -1; i >= 0; i--)
+			if (text[i] == ')') /* "tid (name) S ...": the name may hold brackets */
+				return text[i + 2] != 'R';
+	}
 	return true;
 }
 
@@ -82,10 +94,14 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 	struct ghi_gthread *g = s->running;
 	if (!ghi_slot_take(&s->owner, seen)) /* (M1) */
 		return false;
-	if (asleep)
+	if (asleep) {
 		ghi_monitor_stats.handoffs_asleep++;
-	else
+	} else {
 		ghi_monitor_stats.handoffs_running++;
+		if (g)
+			store_relaxed(&g->hog, (uint32_t)GHI_HOG_PARKS);
+		s->next_poll = s->tick; /* timers and events have waited for it; ours until given */
+	}
 	if (g)
 		g->unseen++;
 	if (ghi_worker_hand_slot(s, true)) /* (M2) */
@@ -99,6 +115,12 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 static bool look(uint64_t now, bool *ret_handed)
 {
 	bool busy = false;
+	/* Kernel threads that want a CPU.  Those without a slot take from what a holder gets, so
+	 * that a slice of its CPU time would last the longer the more have been handed over
+	 * already. */
+	unsigned crowd = ghi_worker_count() - ghi_worker_asleep();
+	if (crowd < ghi_nslots)
+		crowd = ghi_nslots;
 
 	for (unsigned i = 0; i < ghi_nslots; i++) {
 		struct ghi_slot *s = &ghi_slots[i];
@@ -122,13 +144,17 @@ static bool look(uint64_t now, bool *ret_handed)
 		uint64_t stood = now - s->seen_at;
 		bool asleep = cpu - s->seen_cpu_ns < stood / 4 && stood > 100 * GHI_US;
 		if (asleep && cpu == s->seen_cpu_last)
-			asleep = sleeps(w->tid);
+			asleep = sleeps(w);
 		else
 			asleep = false; /* it runs, only not often: the machine is busy */
 		s->seen_cpu_last = cpu;
-		if (!asleep && cpu - s->seen_cpu_ns < GHI_SLICE) {
-			struct ghi_gthread *g = s->running;
-			if (cpu - s->seen_cpu_ns > GHI_SLICE / 2 && g)
+		struct ghi_gthread *g = s->running;
+		/* One that is known to compute must not cost those that wait 10 ms each time: it
+		 * may even be waiting for one of them. */
+		bool again = g && load_relaxed(&g->hog) && ghi_sched_others_wait(s);
+		uint64_t slice = (again ? GHI_SLICE_AGAIN : GHI_SLICE) * ghi_nslots / crowd;
+		if (!asleep && cpu - s->seen_cpu_ns < slice) {
+			if (cpu - s->seen_cpu_ns > slice / 2 && g)
 				store_relaxed(&g->yield_please, 1u);
 			continue;
 		}
@@ -232,8 +258,14 @@ int ghi_monitor_start(void)
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 << 10);
+	/* By the name the program sees: a sanitizer that wraps it must know each of libc's threads.
+	 */
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+	    (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
 	sys_sigprocmask(SIG_SETMASK, &all, &old);
-	int r = ghi_real_pthread_create(&thread, &attr, monitor_main, NULL);
+	mon.starting = true;
+	int r = (create ? create : ghi_real_pthread_create)(&thread, &attr, monitor_main, NULL);
+	mon.starting = false;
 	sys_sigprocmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	if (r)

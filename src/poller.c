@@ -28,8 +28,7 @@ static struct {
 	uint32_t kicked;   /* an unread kick is in the eventfd */
 } poller = {.ep = -1, .timer = -1, .kick = -1, .sigs = -1, .armed = GHI_NEVER};
 
-/* The program expects the lowest free numbers for its own descriptors: ours go up. */
-static int move_up(long fd)
+int ghi_poller_move_up(long fd)
 {
 	struct {
 		uint64_t cur, max;
@@ -55,14 +54,15 @@ int ghi_poller_init(const char **ret_what)
 {
 	int r;
 	*ret_what = "epoll";
-	if ((r = poller.ep = move_up(ghi_sys(SYS_epoll_create1, EPOLL_CLOEXEC))) < 0)
+	if ((r = poller.ep = ghi_poller_move_up(ghi_sys(SYS_epoll_create1, EPOLL_CLOEXEC))) < 0)
 		return r;
 	*ret_what = "timerfd";
-	if ((r = poller.timer = move_up(
+	if ((r = poller.timer = ghi_poller_move_up(
 		 ghi_sys(SYS_timerfd_create, CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK))) < 0)
 		return r;
 	*ret_what = "eventfd";
-	if ((r = poller.kick = move_up(ghi_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0)
+	if ((r = poller.kick =
+		 ghi_poller_move_up(ghi_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK))) < 0)
 		return r;
 	*ret_what = "epoll registration";
 	if ((r = add(poller.timer, TAG_TIMER, EPOLLIN)) < 0 ||
@@ -75,15 +75,17 @@ int ghi_poller_init(const char **ret_what)
 
 bool ghi_poller_owns(int fd)
 {
-	return fd >= HIGH_FD &&
-	       (fd == poller.ep || fd == poller.timer || fd == poller.kick || fd == poller.sigs);
+	return fd >= HIGH_FD && (fd == poller.ep || fd == poller.timer || fd == poller.kick ||
+				 fd == poller.sigs || ghi_worker_owns_fd(fd));
 }
 
 int ghi_poller_signals(uint64_t set)
 {
 	if (poller.sigs >= 0)
 		return (int)ghi_sys(SYS_signalfd4, poller.sigs, &set, 8, 0) < 0 ? -EINVAL : 0;
-	int r, fd = move_up(ghi_sys(SYS_signalfd4, -1, &set, 8, SFD_CLOEXEC | SFD_NONBLOCK));
+	int r,
+	    fd =
+		ghi_poller_move_up(ghi_sys(SYS_signalfd4, -1, &set, 8, SFD_CLOEXEC | SFD_NONBLOCK));
 	if (fd < 0)
 		return fd;
 	if ((r = add(fd, TAG_SIGS, EPOLLIN | EPOLLET)) < 0) {

@@ -22,6 +22,9 @@
 /* The runtime's own numbers lie below this, where RLIMIT_NOFILE allows. */
 enum { GHI_POLLER_FDS = 4096 };
 
+/* Moves a descriptor of the runtime's (or passes an error on) out of the way: the program expects
+ * the lowest free numbers for its own.  The new number, or the old one when there is no room. */
+int ghi_poller_move_up(long fd);
 /* 0, or -errno with *ret_what naming what could not be made. */
 int ghi_poller_init(const char **ret_what);
 /* Registers fd for every event, tagged with its generation.  0, -EPERM (always ready), -errno. */

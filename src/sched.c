@@ -17,23 +17,44 @@ unsigned ghi_nslots;
  * something in the local queue.  Small enough that I/O is not starved, large enough to amortise. */
 enum { FAIR_TICKS = 64, INBOX_BATCH = 32 };
 
-/* Gthreads made runnable by threads without a slot, and overflow of full rings. */
-static struct {
+/* Queues that all slots share.  inbox: gthreads made runnable by threads without a slot, and what
+ * did not fit into a ring.  hogs: those that compute, served last. */
+struct queue {
 	ghi_lock_t lock;
 	struct ghi_gthread *head, **tail;
 	size_t length; /* read without the lock as a hint */
-} inbox;
+};
+static struct queue inbox, hogs;
 
 void ghi_sched_inbox_push(struct ghi_gthread *g)
 {
+	struct queue *q = load_relaxed(&g->hog) ? &hogs : &inbox;
 	g->next = NULL;
-	ghi_lock(&inbox.lock);
-	if (!inbox.head)
-		inbox.tail = &inbox.head;
-	*inbox.tail = g;
-	inbox.tail = &g->next;
-	store_relaxed(&inbox.length, inbox.length + 1);
-	ghi_unlock(&inbox.lock);
+	ghi_lock(&q->lock);
+	if (!q->head)
+		q->tail = &q->head;
+	*q->tail = g;
+	q->tail = &g->next;
+	store_relaxed(&q->length, q->length + 1);
+	ghi_unlock(&q->lock);
+}
+
+/* Not the last few kernel threads below the cap: they are for those that will not keep them. */
+static struct ghi_gthread *hog_get(void)
+{
+	if (!load_relaxed(&hogs.length))
+		return NULL;
+	uint64_t cap = ghi_config.max_workers, reserve = cap / 8 < 16 ? cap / 8 : 16;
+	if (ghi_worker_count() - ghi_worker_asleep() > cap - reserve)
+		return NULL;
+	ghi_lock(&hogs.lock);
+	struct ghi_gthread *g = hogs.head;
+	if (g) {
+		hogs.head = g->next;
+		store_relaxed(&hogs.length, hogs.length - 1);
+	}
+	ghi_unlock(&hogs.lock);
+	return g;
 }
 
 /* Takes one to run and moves a fair share of the rest into the holder's ring. */
@@ -61,7 +82,7 @@ static struct ghi_gthread *inbox_get(struct ghi_slot *s)
 /* By the holder in phase SCHED. */
 static void push_local(struct ghi_slot *s, struct ghi_gthread *g)
 {
-	if (!ghi_ring_put(&s->ring, g))
+	if (load_relaxed(&g->hog) || !ghi_ring_put(&s->ring, g))
 		ghi_sched_inbox_push(g);
 }
 
@@ -114,10 +135,13 @@ static void look_around(struct ghi_slot *s)
 }
 
 /* The next gthread for a holder in phase SCHED, without stealing or sleeping:
- *   1. every FAIR_TICKS switches: due timers, events, then the inbox before the ring
- *   2. the slot's own ring, first in first out
- *   3. the inbox
- *   4. due timers and events, which fill the ring
+ *   1. every FAIR_TICKS switches, and first thing on a slot taken from one that computed: due
+ *      timers, events, then the inbox before the ring
+ *   2. every FAIR_TICKS switches: one that computes
+ *   3. the slot's own ring, first in first out
+ *   4. the inbox
+ *   5. due timers and events, which fill the ring
+ *   6. those that compute
  */
 static struct ghi_gthread *next_local(struct ghi_worker *w)
 {
@@ -130,10 +154,15 @@ static struct ghi_gthread *next_local(struct ghi_worker *w)
 		if ((g = inbox_get(s)))
 			return g;
 	}
+	if (__builtin_expect((int32_t)(s->tick - s->next_hog) >= 0, 0)) {
+		s->next_hog = s->tick + FAIR_TICKS;
+		if ((g = hog_get()))
+			return g;
+	}
 	if ((g = ghi_ring_get(&s->ring)) || (g = inbox_get(s)))
 		return g;
 	look_around(s);
-	return ghi_ring_get(&s->ring);
+	return ghi_ring_get(&s->ring) ?: hog_get();
 }
 
 /* For a searching worker on its native context, after next_local found nothing: steal half of
@@ -166,12 +195,18 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 /* (S3) of idle_word.h: anything runnable anywhere?  Called after the slot was given back. */
 bool ghi_sched_any_work(void)
 {
-	if (load_relaxed(&inbox.length))
+	if (load_relaxed(&inbox.length) || load_relaxed(&hogs.length))
 		return true;
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		if (ghi_ring_length(&ghi_slots[i].ring))
 			return true;
 	return false;
+}
+
+bool ghi_sched_others_wait(const struct ghi_slot *s)
+{
+	return ghi_ring_length(&s->ring) || load_relaxed(&inbox.length) ||
+	       load_relaxed(&hogs.length);
 }
 
 /* On the stack that was switched to: finish for the one that left. */
@@ -290,6 +325,8 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 	struct ghi_gthread *next;
 
 	ghi_assert(ghi_tls.nosig > 0);
+	if (__builtin_expect(load_relaxed(&self->hog), 0))
+		store_relaxed(&self->hog, self->hog - 1);
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
 	w->in_sched = w->slot != NULL;
@@ -363,7 +400,5 @@ void ghi_blocking_end(struct ghi_gthread *self)
 
 void ghi_sched_after_fork(void)
 {
-	inbox.lock = 0;
-	inbox.head = NULL;
-	inbox.length = 0;
+	inbox = hogs = (struct queue){0};
 }

@@ -25,8 +25,9 @@ struct ghi_slot {
 	uintptr_t owner; /* slot_word.h */
 	char pad0[56];
 	/* Holder only. */
-	uint32_t tick;		     /* switches; read by the monitor (plain) */
-	uint32_t next_poll;	     /* tick of the next look at timers and events */
+	uint32_t tick;	    /* switches; read by the monitor (plain) */
+	uint32_t next_poll; /* tick of the next look at timers and events */
+	uint32_t next_hog;  /* tick at which one that computes has its turn, whoever waits */
 	struct ghi_gthread *running; /* read by the monitor as a hint */
 	unsigned index;
 	uint32_t rng;
@@ -54,13 +55,19 @@ struct ghi_worker {
 	bool in_sched;		       /* its slot is in phase SCHED */
 	bool initial;		       /* on the process's first kernel thread */
 	bool enlisted;		       /* it is on the list of all */
-	int tid;       /* 0: no kernel thread (cleared by the kernel when it has left the stack) */
-	uint32_t wake; /* futex: 1 when somebody woke it */
-	bool polling;  /* under the idle lock: it sleeps in epoll_wait */
-	bool asleep;   /* under the idle lock: it is on the list of sleepers */
+	int tid; /* 0: no kernel thread (cleared by the kernel when it has left the stack) */
+	int stat_tid, stat_fd; /* monitor only: whose /proc/self/task/TID/stat is open (0: none) */
+	uint32_t wake;	       /* futex: 1 when somebody woke it */
+	bool polling;	       /* under the idle lock: it sleeps in epoll_wait */
+	bool asleep;	       /* under the idle lock: it is on the list of sleepers */
 	struct ghi_worker *sleep_next;
 	struct ghi_worker *all_next; /* never freed */
 };
+
+/* A gthread that computed until the monitor took the slot goes, for its next GHI_HOG_PARKS turns,
+ * into the queue that is served last: those that do little between two waits do not stand behind
+ * it. */
+enum { GHI_HOG_PARKS = 8 };
 
 extern struct ghi_slot *ghi_slots;
 extern unsigned ghi_nslots;
@@ -108,11 +115,19 @@ bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create);
 void ghi_worker_idle_slot(struct ghi_slot *s);
 /* After a successful claim in the idle word. */
 struct ghi_slot *ghi_worker_take_idle_slot(void);
+/* For the monitor: a descriptor of the worker's /proc/self/task/TID/stat, or -errno; and whether
+ * what was read from it was right.  It stays open, so that a number of the program's is taken for a
+ * moment only once in the worker's life. */
+int ghi_worker_stat(struct ghi_worker *w);
+void ghi_worker_stat_done(struct ghi_worker *w, bool right);
+bool ghi_worker_owns_fd(int fd);
 void ghi_worker_loop(struct ghi_worker *w);
 void ghi_worker_after_fork(void);
 /* sched.c, for worker.c */
 struct ghi_gthread *ghi_sched_search(struct ghi_worker *w);
 bool ghi_sched_any_work(void);
+/* Somebody else would run on this slot now. */
+bool ghi_sched_others_wait(const struct ghi_slot *s);
 void ghi_sched_resume(struct ghi_worker *w, struct ghi_gthread *next);
 void ghi_sched_inbox_push(struct ghi_gthread *g);
 void ghi_sched_after_fork(void);

@@ -7,6 +7,8 @@ __asm__(".symver _pthread_cleanup_pop, _pthread_cleanup_pop@GLIBC_2.2.5");
 __asm__(".symver __pthread_unregister_cancel, __pthread_unregister_cancel@GLIBC_2.3.3");
 __asm__(".symver dladdr, dladdr@GLIBC_2.2.5");
 __asm__(".symver dlerror, dlerror@GLIBC_2.2.5");
+__asm__(".symver dlclose, dlclose@GLIBC_2.2.5");
+__asm__(".symver dlinfo, dlinfo@GLIBC_2.3.3");
 __asm__(".symver dlopen, dlopen@GLIBC_2.2.5");
 __asm__(".symver dlsym, dlsym@GLIBC_2.2.5");
 __asm__(".symver pthread_attr_getaffinity_np, pthread_attr_getaffinity_np@GLIBC_2.3.4");
@@ -18,4 +20,5 @@ __asm__(".symver pthread_attr_setstack, pthread_attr_setstack@GLIBC_2.2.5");
 __asm__(".symver pthread_attr_setstacksize, pthread_attr_setstacksize@GLIBC_2.2.5");
 __asm__(".symver pthread_barrierattr_getpshared, pthread_barrierattr_getpshared@GLIBC_2.3.3");
 __asm__(".symver pthread_getattr_default_np, pthread_getattr_default_np@GLIBC_2.18");
+__asm__(".symver sem_init, sem_init@GLIBC_2.2.5");
 #endif

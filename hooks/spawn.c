@@ -22,6 +22,7 @@ EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_acti
 {
 	HOOK_ENTER(self, REAL(posix_spawn)(pid, path, acts, attr, argv, envp));
 	(void)self;
+	ghi_fd_mark_all_shared(); /* the child may change their flags */
 	ghi_lend_begin();
 	int r = real.posix_spawn(pid, path, acts, attr, argv, envp);
 	ghi_lend_end();
@@ -33,6 +34,7 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
 {
 	HOOK_ENTER(self, REAL(posix_spawnp)(pid, file, acts, attr, argv, envp));
 	(void)self;
+	ghi_fd_mark_all_shared(); /* the child may change their flags */
 	ghi_lend_begin();
 	int r = real.posix_spawnp(pid, file, acts, attr, argv, envp);
 	ghi_lend_end();
@@ -43,6 +45,7 @@ EXPORT FILE *popen(const char *cmd, const char *mode)
 {
 	HOOK_ENTER(self, REAL(popen)(cmd, mode));
 	(void)self;
+	ghi_fd_mark_all_shared(); /* the child may change their flags */
 	ghi_lend_begin();
 	FILE *f = real.popen(cmd, mode);
 	ghi_lend_end();

@@ -113,3 +113,7 @@ def test_waiting_by_number_of_system_call(agree):
 
 def test_connections_in_every_state(agree):
     agree("io_connect")
+
+
+def test_flags_that_a_child_sets(agree):
+    agree("fd_spawn")

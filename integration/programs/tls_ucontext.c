@@ -176,10 +176,10 @@ int main(void)
 	traveller.uc_stack.ss_size = STACK;
 	traveller.uc_link = NULL;
 	makecontext(&traveller, travels, 0);
-	for (intptr_t i = 0; i < THREADS; i++) {
+	for (int i = 0; i < THREADS; i++)
 		sem_init(&turn[i], 0, i == 0);
+	for (intptr_t i = 0; i < THREADS; i++)
 		t[i] = spawn(hosts, (void *)i);
-	}
 	for (int i = 0; i < THREADS; i++)
 		join(t[i]);
 	int equal = 1;

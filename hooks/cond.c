@@ -103,9 +103,24 @@ static int wait_sem(sem_t *s, const struct ghi_until *until)
 	}
 }
 
+/* libc's wait on a shared semaphore ends with EINTR at any signal of the kernel, a kick included:
+ * it goes on unless a handler ran that ends it. */
+#define LIBC_SEM(call, ends)                                                                       \
+	({                                                                                         \
+		struct ghi_gthread *waiter_ = ghi_self();                                          \
+		int sem_;                                                                          \
+		do {                                                                               \
+			if (waiter_)                                                               \
+				waiter_->sig_ran = 0;                                              \
+			sem_ = LIBC(call);                                                         \
+		} while (sem_ < 0 && errno == EINTR && waiter_ && !(waiter_->sig_ran & (ends)));   \
+		sem_;                                                                              \
+	})
+
 EXPORT int sem_wait(sem_t *s)
 {
-	return ghi_sem_ours(s) ? wait_sem(s, NULL) : LIBC(REAL(sem_wait)(s));
+	return ghi_sem_ours(s) ? wait_sem(s, NULL)
+			       : LIBC_SEM(REAL(sem_wait)(s), GHI_SIG_RAN_NORESTART);
 }
 
 EXPORT int sem_trywait(sem_t *s)
@@ -124,7 +139,7 @@ EXPORT int sem_clockwait(sem_t *s, clockid_t clock, const struct timespec *at)
 	if ((clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC) || ghi_ts_invalid(at))
 		return (int)ghi_ret(-EINVAL);
 	if (!ghi_sem_ours(s))
-		return LIBC(REAL(sem_clockwait)(s, clock, at));
+		return LIBC_SEM(REAL(sem_clockwait)(s, clock, at), GHI_SIG_RAN);
 	return wait_sem(s, &(struct ghi_until){clock, at});
 }
 

@@ -31,13 +31,31 @@ static uint64_t after(clockid_t clock, uint64_t ns)
 	return ns > GHI_NEVER - now ? GHI_NEVER : now + ns;
 }
 
+/* A clock that counts CPU time: the kernel's to wait for.  Only a handler ends it, no kick. */
+static int sleep_in_libc(struct ghi_gthread *self, clockid_t clock, int flags,
+			 const struct timespec *t, struct timespec *rem)
+{
+	struct timespec want, left;
+	int r;
+
+	self->sig_ran = 0;
+	r = BLOCKING(self, REAL(clock_nanosleep)(clock, flags, t, &left));
+	while (r == EINTR && !self->sig_ran) {
+		want = flags & TIMER_ABSTIME ? *t : left;
+		r = BLOCKING(self, REAL(clock_nanosleep)(clock, flags, &want, &left));
+	}
+	if (r == EINTR && rem && !(flags & TIMER_ABSTIME))
+		*rem = left;
+	return r;
+}
+
 EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 			   struct timespec *rem)
 {
 	HOOK_ENTER(self, REAL(clock_nanosleep)(clock, flags, t, rem));
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME &&
 	    clock != CLOCK_TAI)
-		return BLOCKING(self, REAL(clock_nanosleep)(clock, flags, t, rem));
+		return sleep_in_libc(self, clock, flags, t, rem);
 	if (ghi_ts_invalid(t) || t->tv_sec < 0)
 		return EINVAL;
 	ghi_cancel_point(self);

@@ -64,5 +64,7 @@ def test_condition_corner_cases(agree):
 def test_once_and_circular_joins_with_cancellation(agree):
     agree("once_cancel")
     agree("once_cancel_notables")
+
+
 def test_signals_and_waits_that_are_libcs(agree):
     agree("sem_shared_signal")

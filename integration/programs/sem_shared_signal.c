@@ -46,10 +46,10 @@ static int answer(int which, int flags)
 			return (int)(intptr_t)r;
 		if (sent < 10) {
 			QUIET(pthread_kill(t, SIGUSR1) == 0);
-			while (__atomic_load_n(&handled, __ATOMIC_SEQ_CST) <= sent &&
-			       pthread_tryjoin_np(t, &r) != 0)
-				sched_yield();
-			if (__atomic_load_n(&handled, __ATOMIC_SEQ_CST) <= sent)
+			int ended = 0;
+			while (!ended && __atomic_load_n(&handled, __ATOMIC_SEQ_CST) <= sent)
+				ended = pthread_tryjoin_np(t, &r) == 0;
+			if (ended)
 				return (int)(intptr_t)r;
 			sent++;
 		} else {

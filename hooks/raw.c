@@ -6,6 +6,7 @@
 #include <limits.h>
 #include <linux/futex.h>
 #include <stdarg.h>
+#include <string.h>
 #include <sys/syscall.h>
 
 #include "hooks/hook.h"
@@ -179,6 +180,18 @@ static long robust_list(struct ghi_gthread *self, long nr, long a, long b, long 
 /* syscall(nr, ...) for calls about descriptors (raw_fd.c). */
 bool ghi_raw_descriptor(long nr, const long a[6], long *ret);
 
+/* The kernel's set of signals is shorter than libc's. */
+static int raw_sigprocmask(int how, const uint64_t *set, uint64_t *old)
+{
+	sigset_t s = {0}, o;
+	if (set)
+		memcpy(&s, set, sizeof(*set));
+	int r = sigprocmask(how, set ? &s : NULL, &o);
+	if (r == 0 && old)
+		memcpy(old, &o, sizeof(*old));
+	return r;
+}
+
 EXPORT long syscall(long nr, ...)
 {
 	va_list ap;
@@ -197,6 +210,13 @@ EXPORT long syscall(long nr, ...)
 			return gettid();
 		case SYS_tgkill:
 			return tgkill((pid_t)a, (pid_t)b, (int)c);
+		case SYS_tkill:
+			return tgkill(sys_getpid(), (pid_t)a, (int)b);
+		case SYS_kill:
+			return kill((pid_t)a, (int)b);
+		case SYS_rt_sigprocmask: /* the books on the mask */
+			return d == 8 ? raw_sigprocmask((int)a, (const uint64_t *)b, (uint64_t *)c)
+				      : ghi_ret(-EINVAL);
 		case SYS_futex:
 			return ghi_ret(BLOCKING(self, ghi_sys(nr, a, b, c, d, e, f)));
 		case SYS_set_tid_address: /* where the end of a kernel thread is told stays its own

@@ -79,7 +79,9 @@ static void *target_main(void *arg)
 	me = arg;
 	sigemptyset(&rt);
 	sigaddset(&rt, SIGRTMIN + 1);
+	sigaddset(&rt, SIGUSR1);
 	pthread_sigmask(SIG_UNBLOCK, &rt, NULL);
+	sigdelset(&rt, SIGUSR1);
 	if (me->kind % 2)
 		sigaltstack(&alternate, NULL);
 	while (!ended()) {
@@ -147,7 +149,7 @@ static void *sender_main(void *arg)
 			pthread_kill(t->thread, SIGUSR1);
 			if (r % 4 == 0) {
 				sem_post(&t->sem);
-				if (write(t->pair[1], "x", 1) < 0)
+				if (t->kind == 1 && send(t->pair[1], "x", 1, MSG_DONTWAIT) < 0)
 					QUIET(errno == EAGAIN);
 			}
 			if (r % 8 == 0) {
@@ -176,6 +178,7 @@ int main(int argc, char **argv)
 		rounds = atoi(argv[1]);
 	sigemptyset(&rt);
 	sigaddset(&rt, SIGRTMIN + 1);
+	sigaddset(&rt, SIGUSR1);
 	pthread_sigmask(SIG_BLOCK, &rt, NULL); /* until a thread knows itself */
 	handle(SIGRTMIN + 1, on_rt, SA_RESTART | SA_ONSTACK);
 	handle(SIGRTMIN + 2, on_process, SA_RESTART);

@@ -113,8 +113,17 @@ static inline void ghi_hook_unblock(struct ghi_gthread **self)
 void ghi_process_atfork(void);
 /* syscall(SYS_fork, ...): true when the call makes a process with memory of its own. */
 bool ghi_process_raw_fork(long nr, const long *a, long *ret);
+/* A system call of five arguments on every kernel thread of the process, the caller's first. */
+long ghi_process_everywhere(long nr, const long *args);
 /* In a fork's child: nobody is in system(). */
 void ghi_spawn_after_fork(void);
+/* clock_nanosleep on the CPU clock of a thread: false when it is none. */
+bool ghi_cputime_nanosleep(struct ghi_gthread *self, clockid_t c, int flags,
+			   const struct timespec *t, struct timespec *rem, int *ret);
+/* What pthread_getattr_np says of processors and scheduling. */
+void ghi_scheduling_to_attr(struct ghi_gthread *g, pthread_attr_t *attr);
+/* sched_setaffinity and sched_getaffinity as system calls. */
+long ghi_scheduling_affinity(struct ghi_gthread *self, bool set, pid_t pid, size_t n, void *cpus);
 /* waitid with the system call's fifth argument; 0 or -errno. */
 long ghi_waitid(struct ghi_gthread *self, int type, long id, siginfo_t *info, int options,
 		struct rusage *usage);

@@ -1,9 +1,13 @@
-/* What a thread is called and where it lives: names, its stack as others see it, prctl.
+/* What a thread is called and what it may be asked: names, its stack as others see it, prctl.
  *
- * Owns: the hooks on names and on pthread_getattr_np.  Called by: the program.  Must not know: how
- * threads are made (thread.c), what they may run on (scheduling.c).
+ * Owns: the hooks on names, on pthread_getattr_np, prctl and capset.  Called by: the program.  Must
+ * not know: how threads are made (thread.c), what they may run on (scheduling.c).
+ *
+ * What the kernel keeps per kernel thread and a gthread cannot carry along is made the same on all
+ * of them where it narrows rights: a gthread that gave something up must not get it back by moving.
  */
 #include <fcntl.h>
+#include <linux/prctl.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -15,8 +19,12 @@ EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
 	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	if (!g && (uintptr_t)t == ghi_tp_get() && ghi_tls.home)
 		g = ghi_tls.home; /* a fork's child that has not made a thread yet */
-	if (!g || (g->flags & GHI_G_MAIN && g->map == NULL))
-		return REAL(pthread_getattr_np)(t, a);
+	if (!g || (g->flags & GHI_G_MAIN && g->map == NULL)) {
+		int r = REAL(pthread_getattr_np)(t, a);
+		if (r == 0 && g)
+			ghi_scheduling_to_attr(g, a); /* not those of the kernel's first thread */
+		return r;
+	}
 	int r = pthread_attr_init(a);
 	if (r)
 		return r;
@@ -27,16 +35,32 @@ EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
 	/* As in NPTL the TLS and the thread block count as part of the stack. */
 	char *top = g->flags & GHI_G_USTACK ? g->stack_hi : g->map + g->map_size;
 	pthread_attr_setstack(a, g->stack_lo, (size_t)(top - g->stack_lo));
-	cpu_set_t cpus;
-	struct sched_param param;
-	int policy;
-	if (pthread_getaffinity_np(t, sizeof(cpus), &cpus) == 0)
-		pthread_attr_setaffinity_np(a, sizeof(cpus), &cpus);
-	if (pthread_getschedparam(t, &policy, &param) == 0) {
-		pthread_attr_setschedpolicy(a, policy);
-		pthread_attr_setschedparam(a, &param);
-	}
+	ghi_scheduling_to_attr(g, a);
 	return 0;
+}
+
+/* ---- names ---------------------------------------------------------------------------------- */
+
+/* libc finds the name under /proc, where a thread that ended is no more. */
+static bool ended(const struct ghi_gthread *g)
+{
+	uint32_t life = load_acquire(&g->life);
+	return life == GHI_LIFE_DEAD || life == GHI_LIFE_FREE;
+}
+
+static void set_name(struct ghi_gthread *g, const char *name, size_t n)
+{
+	memset(g->name, 0, sizeof(g->name));
+	memcpy(g->name, name, n);
+	if (g->tid == sys_getpid()) { /* what ps shows for the process */
+		char path[64];
+		ghi_format(path, sizeof(path), "/proc/self/task/%d/comm", sys_getpid());
+		long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+		if (fd >= 0) {
+			ghi_sys(SYS_write, fd, name, n);
+			ghi_sys(SYS_close, fd);
+		}
+	}
 }
 
 EXPORT int pthread_setname_np(pthread_t t, const char *name)
@@ -46,18 +70,11 @@ EXPORT int pthread_setname_np(pthread_t t, const char *name)
 
 	if (!g)
 		return REAL(pthread_setname_np)(t, name);
-	if (n > 15)
+	if (n >= sizeof(g->name))
 		return ERANGE;
-	memcpy(g->name, name, n + 1);
-	if ((g->flags & GHI_G_MAIN) && !g->map) { /* what ps shows for the process */
-		char path[64];
-		ghi_format(path, sizeof(path), "/proc/self/task/%d/comm", sys_getpid());
-		long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
-		if (fd >= 0) {
-			ghi_sys(SYS_write, fd, name, n);
-			ghi_sys(SYS_close, fd);
-		}
-	}
+	if (ended(g))
+		return ENOENT;
+	set_name(g, name, n);
 	return 0;
 }
 
@@ -68,8 +85,25 @@ EXPORT int pthread_getname_np(pthread_t t, char *name, size_t len)
 		return REAL(pthread_getname_np)(t, name, len);
 	if (len < sizeof(g->name))
 		return ERANGE;
+	if (ended(g))
+		return ENOENT;
 	memcpy(name, g->name, sizeof(g->name));
 	return 0;
+}
+
+/* ---- prctl ---------------------------------------------------------------------------------- */
+
+/* The signal at the parent's death belongs to the kernel thread that asked: the process's first,
+ * which lasts. */
+struct on_first {
+	long op, arg, result;
+};
+
+static void on_first(void *arg)
+{
+	struct on_first *f = arg;
+	if (sys_gettid() == sys_getpid())
+		f->result = ghi_sys(SYS_prctl, f->op, f->arg, 0, 0, 0);
 }
 
 EXPORT int prctl(int op, ...)
@@ -79,15 +113,50 @@ EXPORT int prctl(int op, ...)
 	unsigned long a = va_arg(ap, unsigned long), b = va_arg(ap, unsigned long);
 	unsigned long c = va_arg(ap, unsigned long), d = va_arg(ap, unsigned long);
 	va_end(ap);
-	struct ghi_gthread *self = ghi_self();
-	if (self && op == PR_SET_NAME) {
-		char name[16] = "";
-		strncpy(name, (const char *)a, 15);
-		return pthread_setname_np((pthread_t)self->tp, name);
-	}
-	if (self && op == PR_GET_NAME) {
-		memcpy((char *)a, self->name, 16);
+	struct ghi_gthread *self = ghi_hook_self();
+	if (!self)
+		return REAL(prctl)(op, a, b, c, d);
+	switch (op) {
+	case PR_SET_NAME:
+		if (!a)
+			return (int)ghi_ret(-EFAULT);
+		set_name(self, (const char *)a, strnlen((const char *)a, 15));
 		return 0;
+	case PR_GET_NAME:
+		if (!a)
+			return (int)ghi_ret(-EFAULT);
+		memcpy((char *)a, self->name, sizeof(self->name));
+		return 0;
+	case PR_SET_TIMERSLACK:
+		self->timer_slack = (long)a > 0 ? a : 0;
+		return 0;
+	case PR_GET_TIMERSLACK:
+		if (self->timer_slack)
+			return (int)self->timer_slack;
+		break;
+	case PR_SET_PDEATHSIG:
+	case PR_GET_PDEATHSIG: {
+		struct on_first f = {op, (long)a, 0};
+		ghi_signal_broadcast(on_first, &f);
+		return (int)ghi_ret(f.result);
+	}
+	case PR_SET_NO_NEW_PRIVS:
+	case PR_SET_KEEPCAPS:
+	case PR_SET_SECUREBITS:
+	case PR_CAPBSET_DROP:
+	case PR_CAP_AMBIENT:
+		if (op != PR_CAP_AMBIENT || a != PR_CAP_AMBIENT_IS_SET)
+			return (int)ghi_ret(ghi_process_everywhere(
+			    SYS_prctl, (const long[5]){op, (long)a, (long)b, (long)c, (long)d}));
+		break;
 	}
 	return REAL(prctl)(op, a, b, c, d);
+}
+
+EXPORT int capset(void *header, const void *data)
+{
+	HOOK_ENTER(self, REAL(capset)(header, data));
+	(void)self;
+	return (int)ghi_ret(
+	    ghi_process_everywhere(SYS_capset, (const long[5]){(long)header, (long)data}));
 }

@@ -240,6 +240,16 @@ EXPORT long syscall(long nr, ...)
 		}
 		case SYS_exit: /* the thread, not the kernel thread that happens to run it */
 			pthread_exit((void *)a);
+		case SYS_sched_setaffinity:
+		case SYS_sched_getaffinity:
+			return ghi_ret(ghi_scheduling_affinity(self, nr == SYS_sched_setaffinity,
+							       (pid_t)a, (size_t)b, (void *)c));
+		case SYS_clock_gettime:
+			return clock_gettime((clockid_t)a, (struct timespec *)b);
+		case SYS_clock_getres:
+			return clock_getres((clockid_t)a, (struct timespec *)b);
+		case SYS_getrusage:
+			return getrusage((__rusage_who_t)a, (struct rusage *)b);
 		case SYS_wait4:
 			return wait4((pid_t)a, (int *)b, (int)c, (struct rusage *)d);
 		case SYS_waitid:

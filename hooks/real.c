@@ -44,6 +44,7 @@ void ghi_real_load(void)
 	ghi_real_pthread_setcanceltype = real.pthread_setcanceltype;
 	ghi_real_Fork = real._Fork;
 	ghi_real_sigaction = real.sigaction;
+	ghi_real_clock_gettime = real.clock_gettime;
 }
 
 void ghi_hook_attention(struct ghi_gthread *self)

@@ -146,6 +146,7 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	if (self) {
 		g->sigmask = self->sigmask;
 		g->affinity = self->affinity;
+		g->timer_slack = self->timer_slack;
 		g->prio = self->prio;
 		memcpy(g->name, self->name, sizeof(g->name));
 	} else {
@@ -154,8 +155,10 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	if (own_mask)
 		g->sigmask = ghi_signal_mask_of(&mask);
 	int r = attr.bind ? ghi_affinity_explicit(g, &attr.cpus) : 0;
-	if (r == 0 && attr.explicit_sched)
+	if (r == 0 && attr.explicit_sched) {
+		g->flags |= GHI_G_SCHED;
 		r = ghi_priority_explicit(g, attr.policy, attr.priority);
+	}
 	if (r) {
 		ghi_gthread_recycle(g);
 		return r;

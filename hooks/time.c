@@ -54,8 +54,12 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 {
 	HOOK_ENTER(self, REAL(clock_nanosleep)(clock, flags, t, rem));
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC && clock != CLOCK_BOOTTIME &&
-	    clock != CLOCK_TAI)
+	    clock != CLOCK_TAI) {
+		int r;
+		if (ghi_cputime_nanosleep(self, clock, flags, t, rem, &r))
+			return r;
 		return sleep_in_libc(self, clock, flags, t, rem);
+	}
 	if (ghi_ts_invalid(t) || t->tv_sec < 0)
 		return EINVAL;
 	ghi_cancel_point(self);

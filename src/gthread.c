@@ -193,6 +193,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->arg = arg;
 	g->result = PTHREAD_CANCELED; /* libc acts on requests by itself, too */
 	g->affinity = NULL;
+	g->cpu_ns = g->timer_slack = 0;
 	g->prio = (struct ghi_prio){0};
 	g->away = NULL;
 	g->altstack_sp = NULL;

@@ -68,10 +68,11 @@ enum ghi_life { GHI_LIFE_FREE, GHI_LIFE_ALIVE, GHI_LIFE_EXITING, GHI_LIFE_DEAD }
 /* The join word: who will free a gthread that ended. */
 enum { GHI_JOINABLE, GHI_DETACHED, GHI_ENDED, GHI_JOINED };
 
-#define GHI_G_MAIN   1u /* the initial thread: original stack and TCB, never recycled */
-#define GHI_G_NATIVE 2u /* a worker's own context, where it searches and sleeps */
-#define GHI_G_USTACK 4u /* the program gave the stack */
-#define GHI_G_FORKED 8u /* pooled: its owner was lost in a fork */
+#define GHI_G_MAIN   1u	 /* the initial thread: original stack and TCB, never recycled */
+#define GHI_G_NATIVE 2u	 /* a worker's own context, where it searches and sleeps */
+#define GHI_G_USTACK 4u	 /* the program gave the stack */
+#define GHI_G_FORKED 8u	 /* pooled: its owner was lost in a fork */
+#define GHI_G_SCHED  16u /* made with scheduling parameters of its own */
 
 /* Scheduling parameters that a gthread set for itself (hooks/priority.c): answers, not effects. */
 struct ghi_prio {
@@ -98,11 +99,11 @@ struct ghi_gthread_signals {
 	uint64_t in_place;		/* numbers in batch */
 	bool bottom;			/* the next of batch lies below all others ... */
 	bool at_bottom;			/* ... and is about to run */
-	bool looping; /* in the loop of ghi_signal_run_pending, outside of handlers */
-	uint64_t counted;		/* the mask it is counted with (signal_mask.c) */
-	uint64_t saved;			/* the mask that the next handler returns to ... */
-	bool restore;			/* ... during sigsuspend and the like */
-	uint64_t flushed;		/* ghi_sig_flushes when own was last looked through */
+	bool looping;	  /* in the loop of ghi_signal_run_pending, outside of handlers */
+	uint64_t counted; /* the mask it is counted with (signal_mask.c) */
+	uint64_t saved;	  /* the mask that the next handler returns to ... */
+	bool restore;	  /* ... during sigsuspend and the like */
+	uint64_t flushed; /* ghi_sig_flushes when own was last looked through */
 };
 
 struct ghi_gthread {
@@ -147,8 +148,10 @@ struct ghi_gthread {
 	struct ghi_gthread *all_next; /* every mapping ever made */
 	void *altstack_sp;	      /* sigaltstack as the program sees it; NULL: none */
 	size_t altstack_size;
-	int altstack_flags; /* SS_AUTODISARM or 0 */
-	uint64_t fork_mask; /* signal mask to return to after a fork */
+	int altstack_flags;   /* SS_AUTODISARM or 0 */
+	uint64_t timer_slack; /* ns, for prctl to answer; 0: the process's */
+	uint64_t cpu_ns;      /* cputime.h */
+	uint64_t fork_mask;   /* signal mask to return to after a fork */
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "src/fdtab.h"
+#include "src/cputime.h"
 #include "src/monitor.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
@@ -54,15 +55,6 @@ void ghi_monitor_update_mask(void)
 	ghi_monitor_poke();
 	for (uint32_t done; (int32_t)((done = load_acquire(&mon.mask_done)) - want) < 0;)
 		sys_futex_wait(&mon.mask_done, done, NULL);
-}
-
-/* CPU time of a kernel thread of this process. */
-static uint64_t cpu_ns(int tid)
-{
-	struct timespec ts = {0};
-	clockid_t clock = (clockid_t)((~(unsigned)tid << 3) | 6); /* CPUCLOCK_SCHED, per thread */
-	ghi_sys(SYS_clock_gettime, clock, &ts);
-	return ghi_ts_to_ns(&ts);
 }
 
 /* Does the kernel thread sleep in the kernel?  A thread that was only preempted must keep its slot:
@@ -131,7 +123,8 @@ static bool look(uint64_t now, bool *ret_handed)
 		busy = true;
 		struct ghi_worker *w = (struct ghi_worker *)(owner & ~(uintptr_t)GHI_SLOT_PHASE);
 		uint32_t tick = load_relaxed(&s->tick);
-		uint64_t cpu = cpu_ns(w->tid);
+		uint64_t cpu = ghi_cputime_of_tid(w->tid);
+		ghi_cputime_sample(w, s->running, cpu);
 		if (tick != s->seen_tick || (owner & ~(uintptr_t)GHI_SLOT_PHASE) != s->seen_owner) {
 			s->seen_tick = tick;
 			s->seen_owner = owner & ~(uintptr_t)GHI_SLOT_PHASE;

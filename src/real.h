@@ -6,6 +6,7 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <time.h>
 
 extern int (*ghi_real_pthread_create)(pthread_t *, const pthread_attr_t *, void *(*)(void *),
 				      void *);
@@ -13,6 +14,7 @@ extern void (*ghi_real_pthread_exit)(void *);
 extern int (*ghi_real_pthread_setcancelstate)(int, int *);
 extern int (*ghi_real_pthread_setcanceltype)(int, int *);
 extern pid_t (*ghi_real_Fork)(void); /* NULL before glibc 2.34 */
+extern int (*ghi_real_clock_gettime)(clockid_t, struct timespec *);
 extern int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "src/cputime.h"
 #include "src/crash.h"
 #include "src/fdtab.h"
 #include "src/lot.h"
@@ -35,6 +36,7 @@ void (*ghi_real_pthread_exit)(void *);
 int (*ghi_real_pthread_setcancelstate)(int, int *);
 int (*ghi_real_pthread_setcanceltype)(int, int *);
 pid_t (*ghi_real_Fork)(void);
+int (*ghi_real_clock_gettime)(clockid_t, struct timespec *);
 int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
 
 static enum { DORMANT, RUNNING, INERT } state;
@@ -188,7 +190,7 @@ static int start(void)
 #if defined(__x86_64__)
 		ghi_have_fsgsbase = ghi_config.fsgsbase && (getauxval(AT_HWCAP2) & 2);
 #endif
-		ghi_clock_gettime = clock_gettime;
+		ghi_clock_gettime = ghi_real_clock_gettime;
 		if (ghi_tls_probe(&why) < 0)
 			return inert(why);
 		/* 2. Prove on this very libc that a thread block of ours works. */
@@ -213,6 +215,7 @@ static int start(void)
 	unregister_rseq();
 	if (ghi_worker_start_first(main_gthread) < 0)
 		return inert("out of memory");
+	main_gthread->cpu_ns = main_gthread->worker->cpu_mark = ghi_cputime_of_tid(sys_gettid());
 	/* 5. What must be done before there is a second thread. */
 	pid = sys_getpid();
 	if (ghi_runtime_on_start)

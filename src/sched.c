@@ -2,12 +2,12 @@
  *
  * Lock order: nothing here is held over a switch; the inbox lock is a leaf.
  */
-#include <string.h>
-
+#include "src/cputime.h"
 #include "src/park.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
 #include "src/sched.h"
+#include "src/signal.h"
 #include "src/timer.h"
 
 struct ghi_slot *ghi_slots;
@@ -234,42 +234,10 @@ void ghi_sched_init(void)
 	everywhere.bytes = r > 0 ? (size_t)r : 0;
 }
 
-long ghi_sched_everywhere(size_t n, void *cpus)
-{
-	size_t bytes = n < everywhere.bytes ? n : everywhere.bytes;
-
-	if (n == 0 || n % sizeof(long))
-		return -EINVAL;
-	memcpy(cpus, everywhere.cpus, bytes);
-	return (long)bytes;
-}
-
-/* Binds the calling kernel thread; *a becomes what the kernel made of it. */
-static long bind_me(struct ghi_affinity *a)
-{
-	long r = ghi_sys(SYS_sched_setaffinity, 0, a->bytes, a->cpus);
-	if (r < 0)
-		return r;
-	r = ghi_sys(SYS_sched_getaffinity, 0, sizeof(a->cpus), a->cpus);
-	if (r > 0)
-		a->bytes = (size_t)r;
-	return 0;
-}
-
-long ghi_sched_may_bind(struct ghi_affinity *a)
-{
-	struct ghi_affinity old;
-	long got = ghi_sys(SYS_sched_getaffinity, 0, sizeof(old.cpus), old.cpus);
-	long r = bind_me(a);
-	if (r == 0 && got > 0)
-		ghi_sys(SYS_sched_setaffinity, 0, got, old.cpus);
-	return r;
-}
-
 long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a)
 {
 	ghi_nosig_enter();
-	long r = bind_me(a);
+	long r = ghi_sys(SYS_sched_setaffinity, 0, a->bytes, a->cpus);
 	if (r == 0) {
 		self->affinity = a;
 		self->worker->affinity = a;
@@ -278,11 +246,35 @@ long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a)
 	return r;
 }
 
+/* What no gthread asked for: the next switch binds anew. */
+static struct ghi_affinity unsure;
+
+void ghi_sched_bind_other(struct ghi_gthread *g, struct ghi_affinity *a)
+{
+	store_release(&g->affinity, a);
+	/* A switch to g stores `current` and then reads its affinity: it is seen here, or sees. */
+	ghi_sig_fence_everywhere();
+	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
+		if (load_acquire(&w->current) == g && w->tid > 0) {
+			/* It may switch away at any moment, hence twice. */
+			store_release(&w->affinity, &unsure);
+			ghi_sys(SYS_sched_setaffinity, w->tid, a->bytes, a->cpus);
+			store_release(&w->affinity, &unsure);
+		}
+}
+
+const struct ghi_affinity *ghi_sched_everywhere(void)
+{
+	return &everywhere;
+}
+
 /* Leaves `from` for `to` on the same worker.  Returns when somebody resumes `from`, possibly on
  * another kernel thread. */
 static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi_gthread *to,
 		      ghi_commit_fn commit)
 {
+	if (__builtin_expect(load_relaxed(&ghi_cputime_exact) || !w->slot, 0))
+		ghi_cputime_charge(w, from);
 	w->commit = commit;
 	w->left = from;
 	w->current = to;

@@ -50,6 +50,7 @@ struct ghi_worker {
 	ghi_commit_fn commit;	       /* to run on the other side of the switch in progress */
 	struct ghi_gthread *left;      /* argument of commit */
 	struct ghi_affinity *affinity; /* what the kernel thread is bound to */
+	uint64_t cpu_mark;	       /* cputime.h */
 	uint64_t kmask;		       /* signal mask of the kernel thread */
 	bool searching;		       /* it is counted in the idle word */
 	bool in_sched;		       /* its slot is in phase SCHED */
@@ -81,11 +82,10 @@ struct ghi_affinity {
 void ghi_sched_init(void);
 /* Binds the running gthread, and whatever kernel thread runs it from now on. */
 long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a);
-/* Would the kernel accept it, and as what?  Tried on the calling kernel thread: nobody else knows
- * its rules. */
-long ghi_sched_may_bind(struct ghi_affinity *a);
-/* What an unbound gthread may use; as the system call sched_getaffinity. */
-long ghi_sched_everywhere(size_t n, void *cpus);
+/* The same for another gthread; in force on return. */
+void ghi_sched_bind_other(struct ghi_gthread *g, struct ghi_affinity *a);
+/* What gthreads run on that asked for nothing. */
+const struct ghi_affinity *ghi_sched_everywhere(void);
 
 /* Switches away from the running gthread; `commit` runs when its stack is left.  May return at once
  * when it was notified before the switch (park only).  Signals deferred by the caller. */

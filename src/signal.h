@@ -86,6 +86,8 @@ int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info);
 bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info);
 /* G1-G3 for anything that must interrupt a gthread. */
 void ghi_signal_interrupt(struct ghi_gthread *target, enum ghi_wakeup why);
+/* A full fence on every CPU that runs this process. */
+void ghi_sig_fence_everywhere(void);
 /* Signals that some signalfd reads: a blocked one stays with the kernel, for any reader. */
 extern uint64_t ghi_signal_fd_mask;
 /* A handler of the program is due on self.  Signals deferred. */

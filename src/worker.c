@@ -373,6 +373,8 @@ static void clone_entry(void *arg)
 {
 	struct ghi_worker *w = arg;
 
+	w->affinity = NULL; /* the monitor made it, which is not bound */
+	w->cpu_mark = 0;
 	/* Broadcasts must reach it at any time; everything else waits until it runs a gthread. */
 	w->kmask = IDLE_MASK;
 	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);

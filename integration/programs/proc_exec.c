@@ -1,6 +1,6 @@
-/* exec from a thread while others run, wait and hold locks: the process keeps its id, its mask, what
- * was pending for the caller and which signals are ignored; other settings start anew. A failed exec
- * changes nothing. */
+/* exec from a thread while others run, wait and hold locks: the process keeps its id, its mask,
+ * what was pending for the caller and which signals are ignored; other settings start anew. A
+ * failed exec changes nothing. */
 #include "check.h"
 #include <fcntl.h>
 #include <semaphore.h>

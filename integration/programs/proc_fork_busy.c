@@ -1,5 +1,5 @@
-/* fork while other threads are inside malloc and stdio, again and again, also from children: neither
- * side finds a lock of libc's taken for ever, nor an atfork handler out of order. */
+/* fork while other threads are inside malloc and stdio, again and again, also from children:
+ * neither side finds a lock of libc's taken for ever, nor an atfork handler out of order. */
 #include "check.h"
 #include <sys/wait.h>
 
@@ -7,13 +7,32 @@ static int stop;
 static int order, prepared[2], after[2];
 static _Thread_local int in_tls;
 
-static void prepare1(void) { prepared[0] = ++order; }
-static void prepare2(void) { prepared[1] = ++order; }
-static void parent1(void) { after[0] = ++order; }
-static void parent2(void) { after[1] = ++order; }
+static void prepare1(void)
+{
+	prepared[0] = ++order;
+}
+static void prepare2(void)
+{
+	prepared[1] = ++order;
+}
+static void parent1(void)
+{
+	after[0] = ++order;
+}
+static void parent2(void)
+{
+	after[1] = ++order;
+}
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static void take(void) { pthread_mutex_lock(&lock); order = 0; }
-static void give(void) { pthread_mutex_unlock(&lock); }
+static void take(void)
+{
+	pthread_mutex_lock(&lock);
+	order = 0;
+}
+static void give(void)
+{
+	pthread_mutex_unlock(&lock);
+}
 
 static void *allocates(void *arg)
 {

@@ -1,5 +1,6 @@
 /* fork inside a signal handler that interrupted a blocking call: both processes come back into the
- * call. It goes on or ends with EINTR in each of them, and the child can wait, lock and make threads. */
+ * call. It goes on or ends with EINTR in each of them, and the child can wait, lock and make
+ * threads. */
 #include "check.h"
 #include <semaphore.h>
 #include <signal.h>
@@ -83,8 +84,7 @@ int main(void)
 {
 	sem_init(&sem, 0, 0);
 	for (restarts = 0; restarts < 2; restarts++) {
-		struct sigaction a = {.sa_handler = on_usr1,
-				      .sa_flags = restarts ? SA_RESTART : 0};
+		struct sigaction a = {.sa_handler = on_usr1, .sa_flags = restarts ? SA_RESTART : 0};
 		sigaction(SIGUSR1, &a, NULL);
 		for (unsigned i = 0; i < 4; i++) {
 			int st;

@@ -108,9 +108,7 @@ static void *named(void *arg)
 	pid_t pid = fork();
 	if (pid == 0) {
 		FILE *f = fopen("/proc/self/comm", "r");
-		_exit(f && fgets(name, sizeof(name), f) && !strcmp(name, "the-forker\n")
-			  ? 0
-			  : 1);
+		_exit(f && fgets(name, sizeof(name), f) && !strcmp(name, "the-forker\n") ? 0 : 1);
 	}
 	CHECK(waitpid(pid, &st, 0) == pid && WEXITSTATUS(st) == 0);
 	return NULL;

@@ -1,0 +1,15 @@
+"""What a thread is and has: clocks, processors, names, attributes."""
+
+
+def test_cpu_clocks_count_the_thread(agree):
+    """A thread had the clock of the process, and CLOCK_THREAD_CPUTIME_ID was the kernel thread's."""
+    agree("ident_cputime")
+
+
+def test_affinity(agree):
+    """A thread that ran kept its processors until its next switch; attributes were ignored."""
+    agree("ident_affinity")
+
+
+def test_attributes_and_options(agree):
+    agree("ident_attr")

@@ -96,6 +96,7 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 	}
 	if (g)
 		g->unseen++;
+	s->next_poll = s->tick; /* switches are rare here: counting them would starve events */
 	if (ghi_worker_hand_slot(s, true)) /* (M2) */
 		return true;
 	ghi_monitor_stats.missed++;

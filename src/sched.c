@@ -360,10 +360,13 @@ void ghi_yield(void)
 	if (!self || (self->flags & GHI_G_NATIVE))
 		return;
 	ghi_nosig_enter();
+	bool was_long = self->yield_please;
 	self->yield_please = 0;
 	struct ghi_worker *w = self->worker;
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
+	if (w->slot && was_long) /* switches are rare here: counting them would starve events */
+		w->slot->next_poll = w->slot->tick;
 	w->in_sched = w->slot != NULL;
 	struct ghi_gthread *next = w->slot ? next_local(w) : NULL;
 	if (w->slot && !next) { /* nobody else wants to run */

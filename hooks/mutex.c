@@ -6,6 +6,8 @@ EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
 {
 	if (ghi_mutex_ours(m))
 		return ghi_mutex_lock(m, NULL);
+	if (ghi_protect_ours(m))
+		return ghi_protect_lock(m, NULL, false);
 	return ghi_robust_ours(m) ? ghi_robust_lock(m, NULL, false)
 				  : LIBC(REAL(pthread_mutex_lock)(m));
 }
@@ -14,6 +16,8 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *m)
 {
 	if (ghi_mutex_ours(m))
 		return ghi_mutex_trylock(m);
+	if (ghi_protect_ours(m))
+		return ghi_protect_lock(m, NULL, true);
 	return ghi_robust_ours(m) ? ghi_robust_lock(m, NULL, true) : REAL(pthread_mutex_trylock)(m);
 }
 
@@ -21,6 +25,8 @@ EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
 {
 	if (ghi_mutex_ours(m))
 		return ghi_mutex_unlock(m);
+	if (ghi_protect_ours(m))
+		return ghi_protect_unlock(m);
 	return ghi_robust_ours(m) ? ghi_robust_unlock(m) : REAL(pthread_mutex_unlock)(m);
 }
 
@@ -29,6 +35,8 @@ EXPORT int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *at
 	struct ghi_until until = {CLOCK_REALTIME, at};
 	if (ghi_mutex_ours(m))
 		return ghi_mutex_lock(m, &until);
+	if (ghi_protect_ours(m))
+		return ghi_protect_lock(m, &until, false);
 	return ghi_robust_ours(m) ? ghi_robust_lock(m, &until, false)
 				  : LIBC(REAL(pthread_mutex_timedlock)(m, at));
 }
@@ -40,6 +48,8 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const st
 		return EINVAL;
 	if (ghi_mutex_ours(m))
 		return ghi_mutex_lock(m, &until);
+	if (ghi_protect_ours(m))
+		return ghi_protect_lock(m, &until, false);
 	return ghi_robust_ours(m) ? ghi_robust_lock(m, &until, false)
 				  : LIBC(REAL(pthread_mutex_clocklock)(m, clock, at));
 }

@@ -5,8 +5,8 @@
  *
  * All static initialisers and what libc's own *_init functions write are valid; the meaning of the
  * mutex words is NPTL's (lock 0/1/2, owner, count, kind), so a debugger reads them as ever. Objects
- * that other processes may share, and priority-protected mutexes, are libc's: `ours` answers false
- * and the hook calls libc; robust mutexes have an algorithm of their own.  All return 0 or a
+ * that other processes may share, are libc's: `ours` answers false
+ * and the hook calls libc; robust and priority-protected mutexes have algorithms of their own.  All return 0 or a
  * positive errno, like pthreads.
  */
 #ifndef GHI_SYNC_H
@@ -65,6 +65,11 @@ void ghi_robust_exit(void);
 void ghi_robust_lend(pthread_mutex_t *m);
 void ghi_robust_take_back(pthread_mutex_t *m);
 void ghi_robust_after_fork(void);
+
+/* Mutexes with a priority ceiling, on gthreads; protect.c. */
+bool ghi_protect_ours(const pthread_mutex_t *m);
+int ghi_protect_lock(pthread_mutex_t *m, const struct ghi_until *until, bool try);
+int ghi_protect_unlock(pthread_mutex_t *m);
 
 bool ghi_cond_ours(const pthread_cond_t *c);
 /* m: one of ours or not; lock and unlock go through the given functions.  -ECANCELED when the

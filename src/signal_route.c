@@ -226,20 +226,26 @@ void ghi_signal_claim(struct ghi_gthread *self, int sig)
 	ghi_nosig_leave();
 }
 
+static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n);
+
+/* Main or the caller, whoever the kernel would choose, has it when the call returns: what the
+ * caller does next must not overtake it. */
 bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
 {
 	struct sigaction act;
-	if (sig < 1 || sig >= GHI_NSIG || (BIT(sig) & UNBLOCKABLE) || !accepts(self, sig) ||
-	    (self != ghi_runtime_main() && main_if_open(sig)))
+	if (sig < 1 || sig >= GHI_NSIG || (BIT(sig) & UNBLOCKABLE))
 		return false;
+	struct ghi_gthread *g = main_if_open(sig);
+	if (!g && accepts(self, sig))
+		g = self;
 	act = ghi_sig_action_of(sig);
-	if (!ghi_sig_is_handler(&act))
+	if (!g || !ghi_sig_is_handler(&act))
 		return false;
 	ghi_nosig_enter();
 	struct ghi_siginfo_node *n =
 	    ghi_sig_claim_shared(sig) ? ghi_sig_node_new(sig, info, true) : NULL;
 	if (n)
-		give(self, n);
+		give_shared(g, n);
 	ghi_nosig_leave();
 	return true;
 }

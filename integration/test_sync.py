@@ -68,5 +68,7 @@ def test_once_and_circular_joins_with_cancellation(agree):
 
 def test_signals_and_waits_that_are_libcs(agree):
     agree("sem_shared_signal")
+
+
 def test_mutexes_with_a_priority_ceiling(agree):
     agree("mutex_ceiling")

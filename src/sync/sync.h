@@ -6,8 +6,8 @@
  * All static initialisers and what libc's own *_init functions write are valid; the meaning of the
  * mutex words is NPTL's (lock 0/1/2, owner, count, kind), so a debugger reads them as ever. Objects
  * that other processes may share, are libc's: `ours` answers false
- * and the hook calls libc; robust and priority-protected mutexes have algorithms of their own.  All return 0 or a
- * positive errno, like pthreads.
+ * and the hook calls libc; robust and priority-protected mutexes have algorithms of their own.  All
+ * return 0 or a positive errno, like pthreads.
  */
 #ifndef GHI_SYNC_H
 #define GHI_SYNC_H

@@ -39,13 +39,18 @@ void ghi_sched_inbox_push(struct ghi_gthread *g)
 	ghi_unlock(&q->lock);
 }
 
-/* Not the last few kernel threads below the cap: they are for those that will not keep them. */
+/* Not on the last few kernel threads below the cap: they are for those that will not keep them. One
+ * that goes to sleep counts as asleep before it looks for the last time, so none is forgotten. */
+static bool hogs_may_run(void)
+{
+	uint64_t cap = ghi_config.max_workers, reserve = cap / 8 < 16 ? cap / 8 : 16;
+	return load_relaxed(&hogs.length) &&
+	       ghi_worker_count() - ghi_worker_asleep() <= cap - reserve;
+}
+
 static struct ghi_gthread *hog_get(void)
 {
-	if (!load_relaxed(&hogs.length))
-		return NULL;
-	uint64_t cap = ghi_config.max_workers, reserve = cap / 8 < 16 ? cap / 8 : 16;
-	if (ghi_worker_count() - ghi_worker_asleep() > cap - reserve)
+	if (!hogs_may_run())
 		return NULL;
 	ghi_lock(&hogs.lock);
 	struct ghi_gthread *g = hogs.head;
@@ -195,7 +200,7 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 /* (S3) of idle_word.h: anything runnable anywhere?  Called after the slot was given back. */
 bool ghi_sched_any_work(void)
 {
-	if (load_relaxed(&inbox.length) || load_relaxed(&hogs.length))
+	if (load_relaxed(&inbox.length) || hogs_may_run())
 		return true;
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		if (ghi_ring_length(&ghi_slots[i].ring))
@@ -205,8 +210,7 @@ bool ghi_sched_any_work(void)
 
 bool ghi_sched_others_wait(const struct ghi_slot *s)
 {
-	return ghi_ring_length(&s->ring) || load_relaxed(&inbox.length) ||
-	       load_relaxed(&hogs.length);
+	return ghi_ring_length(&s->ring) || load_relaxed(&inbox.length) || hogs_may_run();
 }
 
 /* On the stack that was switched to: finish for the one that left. */

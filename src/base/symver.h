@@ -15,6 +15,7 @@ __asm__(".symver pthread_attr_getaffinity_np, pthread_attr_getaffinity_np@GLIBC_
 __asm__(".symver pthread_attr_getguardsize, pthread_attr_getguardsize@GLIBC_2.2.5");
 __asm__(".symver pthread_attr_getstack, pthread_attr_getstack@GLIBC_2.2.5");
 __asm__(".symver pthread_attr_getstacksize, pthread_attr_getstacksize@GLIBC_2.2.5");
+__asm__(".symver pthread_attr_setaffinity_np, pthread_attr_setaffinity_np@GLIBC_2.3.4");
 __asm__(".symver pthread_attr_setguardsize, pthread_attr_setguardsize@GLIBC_2.2.5");
 __asm__(".symver pthread_attr_setstack, pthread_attr_setstack@GLIBC_2.2.5");
 __asm__(".symver pthread_attr_setstacksize, pthread_attr_setstacksize@GLIBC_2.2.5");

@@ -270,12 +270,13 @@ void ghi_runtime_fork_prepare(void)
 		return;
 	ghi_tls.forking = true;
 	ghi_fd_mark_all_shared();
-	ghi_tls_fork_prepare();
 	if (self) { /* what arrives in the child finds the monitor gone until the books are in order
 		     */
 		self->fork_mask = self->sigmask;
 		ghi_signal_set_mask(self, ~GHI_SIG_FAULTS);
 	}
+	/* After the mask, which waits for the monitor, who may be about to make a worker. */
+	ghi_tls_fork_prepare();
 }
 
 void ghi_runtime_fork_parent(void)

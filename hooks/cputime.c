@@ -15,7 +15,7 @@
 
 static clockid_t clock_of(const struct ghi_gthread *g)
 {
-	return (clockid_t)(~(unsigned)g->tid << 3 | 6);
+	return (clockid_t)(~(unsigned)g->tid << 3 | 6 | 1u << 31); /* negative for any id */
 }
 
 static bool lives(const struct ghi_gthread *g)
@@ -39,8 +39,6 @@ static struct ghi_gthread *gthread_of_clock(struct ghi_gthread *self, clockid_t 
 	struct ghi_gthread *main = ghi_runtime_main();
 	if (main && lives(main) && id == clock_of(main))
 		return main;
-	if ((int)~((unsigned)c >> 3 | 7u << 29) <= 1 << 22)
-		return NULL;
 	for (struct ghi_gthread *g = ghi_gthread_all(); g; g = g->all_next)
 		if (id == clock_of(g) && lives(g) && !(g->flags & GHI_G_NATIVE))
 			return g;

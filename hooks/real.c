@@ -1,31 +1,29 @@
-/* Fills real.* from libc's own handle, and the few addresses src/ needs; see hook.h.
+/* Fills real.* with the addresses of libc's own functions, and the few that src/ needs; see hook.h.
  *
- * May run before any constructor of ours: another library's constructor may call a hook first.
- * dlsym may allocate, and the program's allocator may lock: our locks need nothing from real.*, so
- * that re-entry is harmless, and two threads that fill the table write the same values.
+ * May run before any constructor of ours: another library's constructor may call a hook first, also
+ * the program's allocator, in the middle of anything.  Looking up allocates nothing and calls no
+ * hook; two threads that fill the table write the same values.
  */
-#include <dlfcn.h>
-
 #include "hooks/hook.h"
+#include "src/dynsym.h"
 #include "src/real.h"
 
 struct ghi_real real;
 
 void *ghi_real_find(const char *name)
 {
-	static void *libc, *libpthread, *librt;
-	/* The other two hold functions of threads, message queues and aio before glibc 2.34.  Where
-	 * one is not loaded, each try to find it searches the file system: once. */
-	if (!libc) {
-		libpthread = dlopen("libpthread.so.0", RTLD_LAZY | RTLD_NOLOAD);
-		librt = dlopen("librt.so.1", RTLD_LAZY | RTLD_NOLOAD);
-		libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	/* The other two hold functions of threads, message queues and aio before glibc 2.34. */
+	static const char *const files[] = {"libc.so.6", "libpthread.so.0", "librt.so.1"};
+	static struct ghi_dynsym libs[3];
+	void *f = NULL;
+	for (int i = 0; i < 3 && !f; i++) {
+		if (!libs[i].base) {
+			struct ghi_dynsym d;
+			ghi_dynsym_open(&d, files[i]);
+			libs[i] = d;
+		}
+		f = ghi_dynsym_find(&libs[i], name);
 	}
-	void *f = libc ? dlsym(libc, name) : NULL;
-	if (!f && libpthread)
-		f = dlsym(libpthread, name);
-	if (!f && librt)
-		f = dlsym(librt, name);
 	return f;
 }
 

@@ -94,3 +94,8 @@ def test_five_hundred_threads_need_few_kernel_threads(run):
 
 def test_attributes_that_are_inherited_or_named(agree):
     agree("attr_inherited")
+
+
+def test_an_allocator_that_calls_hooks(agree):
+    """Finding libc's functions allocated, the allocator (jemalloc) read the clock, and so on without end."""
+    agree("own_malloc")

@@ -5,7 +5,7 @@
  */
 #include <dlfcn.h>
 
-#include "hooks/hook_types.h"
+#include "hooks/hook.h"
 #include "tests/helpers.h"
 
 enum kind { PARKS, OFFLOADS, TRACKS, PASSES, REFUSES, SPELLING };
@@ -150,6 +150,17 @@ START_TEST(the_stack_is_not_executable)
 }
 END_TEST
 
+START_TEST(functions_are_found_as_dlsym_finds_them)
+{
+	void *libc = dlopen("libc.so.6", RTLD_LAZY | RTLD_NOLOAD);
+	must(libc != NULL);
+	for (int i = 0; i < ROWS; i++)
+		if (rows[i].kind != SPELLING)
+			must(ghi_real_find(rows[i].name) == dlsym(libc, rows[i].name));
+	must(ghi_real_find("no_such_function_of_libc") == NULL);
+}
+END_TEST
+
 Suite *suite_hooks(void)
 {
 	Suite *s = suite_create("hooks");
@@ -158,6 +169,7 @@ Suite *suite_hooks(void)
 	add_test(s, no_name_is_in_the_table_twice);
 	add_test(s, an_alias_stands_for_a_hook);
 	add_test(s, libc_has_what_the_table_replaces);
+	add_test(s, functions_are_found_as_dlsym_finds_them);
 	add_test(s, no_import_is_newer_than_glibc_2_31);
 	add_test(s, libunwind_is_not_linked);
 	add_test(s, the_stack_is_not_executable);

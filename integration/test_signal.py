@@ -22,6 +22,10 @@ def test_death_by_signal(agree, how, number, where):
     agree("sig_die", *args, workers=(1, 2), status=-number)
 
 
+def test_what_was_pending_for_main_before_the_first_thread_stays_mains(agree):
+    agree("sig_early")
+
+
 def test_sigwait_family_and_masks(agree):
     agree("sig_wait")
 

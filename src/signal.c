@@ -94,15 +94,6 @@ int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *ol
 				   : k;
 		return act && ghi_real_sigaction(sig, act, NULL) < 0 ? errno : 0;
 	}
-	if (ghi_tls.lent) { /* the child of a vfork changes its own actions, not ours */
-		struct sigaction k;
-		if (old && ghi_real_sigaction(sig, NULL, &k) == 0)
-			*old = k.sa_sigaction == ghi_sig_on_signal ||
-				       k.sa_sigaction == ghi_crash_on_signal
-				   ? actions[sig]
-				   : k;
-		return act && ghi_real_sigaction(sig, act, NULL) < 0 ? errno : 0;
-	}
 	ghi_nosig_enter();
 	ghi_lock(&actions_lock);
 	struct sigaction was = actions[sig];
@@ -175,6 +166,7 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 	ghi_sys(SYS_rt_sigaction, GHI_SIG_CAST, &cast, NULL, 8);
 	ghi_signal_active = ghi_signal_taken_over = true;
 	ghi_signal_thread_begins(main_thread);
+	ghi_sig_from_kernel_at_start(main_thread);
 }
 
 void ghi_signal_thread_begins(struct ghi_gthread *g)

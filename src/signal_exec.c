@@ -1,8 +1,13 @@
-/* Queued signals and exec: what is pending for the caller stays pending for the new program.
+/* Queued signals and the kernel: what is pending for the caller stays pending for the program that
+ * it executes, and what was pending for main before there were gthreads stays main's.
  *
- * Owns: moving a gthread's queue into the kernel and back.  Called by: hooks/exec.c.  Must not
- * know: why.
+ * Owns: moving a gthread's queue into the kernel and back.  Called by: hooks/exec.c, signal.c.
+ * Must not know: why.
  */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+
 #include "src/signal_int.h"
 
 unsigned ghi_signal_to_kernel(struct ghi_gthread *self)
@@ -39,5 +44,43 @@ void ghi_signal_from_kernel(struct ghi_gthread *self, unsigned count)
 		struct ghi_siginfo_node *n = ghi_sig_node_new((int)sig, &info, false);
 		if (n)
 			ghi_sig_enqueue(self, n);
+	}
+}
+
+/* What is pending for this kernel thread alone; the kernel tells it apart from what is pending for
+ * the process only here. */
+static uint64_t pending_for_thread(void)
+{
+	char text[4096];
+	uint64_t both = 0;
+
+	if (ghi_sys(SYS_rt_sigpending, &both, 8) < 0 || !both)
+		return 0;
+	long fd =
+	    ghi_sys(SYS_openat, AT_FDCWD, "/proc/thread-self/status", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
+	ghi_sys(SYS_close, fd);
+	text[n > 0 ? n : 0] = 0;
+	const char *line = strstr(text, "SigPnd:");
+	return line ? strtoull(line + strlen("SigPnd:"), NULL, 16) & both : 0;
+}
+
+/* Other gthreads will run on this kernel thread, and would find it there. */
+void ghi_sig_from_kernel_at_start(struct ghi_gthread *main_thread)
+{
+	const struct timespec now = {0, 0};
+	uint64_t set;
+	siginfo_t info;
+
+	while ((set = pending_for_thread() & main_thread->sigmask & ~GHI_SIG_OURS)) {
+		/* The kernel hands out what is for the thread before what is for the process. */
+		long sig = ghi_sys(SYS_rt_sigtimedwait, &set, &info, &now, 8);
+		struct ghi_siginfo_node *n =
+		    sig > 0 ? ghi_sig_node_new((int)sig, &info, false) : NULL;
+		if (!n)
+			return;
+		ghi_sig_enqueue(main_thread, n);
 	}
 }

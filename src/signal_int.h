@@ -98,6 +98,9 @@ void ghi_sig_mask_reset(void);
 /* A handler begins or ends: the running gthread's mask, not counted. */
 void ghi_sig_mask_book(struct ghi_gthread *self, uint64_t mask);
 
+/* signal_exec.c */
+void ghi_sig_from_kernel_at_start(struct ghi_gthread *main_thread);
+
 /* signal_wait.c */
 void ghi_sig_wait_reset(void);
 

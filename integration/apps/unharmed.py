@@ -49,7 +49,7 @@ def redis(mode):
             value = bytes(range(33, 127)) * 2000
             stored = run(NATIVE, [*cli, "-x", "set", "big"], input_bytes=value)
             assert run(NATIVE, [*cli, "--raw", "get", "big"]) == value + b"\n"
-            run(NATIVE, ["redis-benchmark", "-p", str(port), "-n", "2000", "-c", "20", "-q", "-t", "set,get,lpush,lrange_100"])
+            run(NATIVE, ["redis-benchmark", "-p", str(port), "-n", "400", "-c", "20", "-q", "-t", "set,get,lpush,lrange_100"])
             # A background save is a fork of the server, which writes a file and exits.
             started = run(NATIVE, [*cli, "bgsave"])
             wait_until(lambda: b"rdb_bgsave_in_progress:0" in run(NATIVE, [*cli, "info", "persistence"]), 15, "background save")

@@ -113,8 +113,9 @@ static inline void ghi_hook_unblock(struct ghi_gthread **self)
 void ghi_process_atfork(void);
 /* syscall(SYS_fork, ...): true when the call makes a process with memory of its own. */
 bool ghi_process_raw_fork(long nr, const long *a, long *ret);
-/* A system call of five arguments on every kernel thread of the process, the caller's first. */
-long ghi_process_everywhere(long nr, const long *args);
+/* Before a system call: when it changes what the kernel keeps per thread, the caller has a kernel
+ * thread of its own from now on.  0 or -errno. */
+long ghi_own_before(struct ghi_gthread *self, long nr, long a, long b);
 /* In a fork's child: nobody is in system(). */
 void ghi_spawn_after_fork(void);
 /* clock_nanosleep on the CPU clock of a thread: false when it is none. */

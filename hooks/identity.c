@@ -1,10 +1,8 @@
 /* What a thread is called and what it may be asked: names, its stack as others see it, prctl.
  *
- * Owns: the hooks on names, on pthread_getattr_np, prctl and capset.  Called by: the program.  Must
- * not know: how threads are made (thread.c), what they may run on (scheduling.c).
- *
- * What the kernel keeps per kernel thread and a gthread cannot carry along is made the same on all
- * of them where it narrows rights: a gthread that gave something up must not get it back by moving.
+ * Owns: the hooks on names, on pthread_getattr_np and prctl.  Called by: the program.  Must not
+ * know: how threads are made (thread.c), what they may run on (scheduling.c), what the kernel keeps
+ * per thread (own_state.c).
  */
 #include <fcntl.h>
 #include <linux/prctl.h>
@@ -140,23 +138,9 @@ EXPORT int prctl(int op, ...)
 		ghi_signal_broadcast(on_first, &f);
 		return (int)ghi_ret(f.result);
 	}
-	case PR_SET_NO_NEW_PRIVS:
-	case PR_SET_KEEPCAPS:
-	case PR_SET_SECUREBITS:
-	case PR_CAPBSET_DROP:
-	case PR_CAP_AMBIENT:
-		if (op != PR_CAP_AMBIENT || a != PR_CAP_AMBIENT_IS_SET)
-			return (int)ghi_ret(ghi_process_everywhere(
-			    SYS_prctl, (const long[5]){op, (long)a, (long)b, (long)c, (long)d}));
-		break;
 	}
+	long r = ghi_own_before(self, SYS_prctl, op, (long)a);
+	if (r < 0)
+		return (int)ghi_ret(r);
 	return REAL(prctl)(op, a, b, c, d);
-}
-
-EXPORT int capset(void *header, const void *data)
-{
-	HOOK_ENTER(self, REAL(capset)(header, data));
-	(void)self;
-	return (int)ghi_ret(
-	    ghi_process_everywhere(SYS_capset, (const long[5]){(long)header, (long)data}));
 }

@@ -165,7 +165,7 @@ struct setid {
 static void apply(void *arg)
 {
 	struct setid *s = arg;
-	long r = ghi_sys(s->nr, s->args[0], s->args[1], s->args[2], s->args[3], s->args[4]);
+	long r = ghi_sys(s->nr, s->args[0], s->args[1], s->args[2]);
 	if (!s->first) { /* the caller does it first, before anybody else is asked */
 		s->first = 1;
 		s->result = r;
@@ -174,16 +174,11 @@ static void apply(void *arg)
 	}
 }
 
-long ghi_process_everywhere(long nr, const long *args)
-{
-	struct setid s = {.nr = nr, .args = args};
-	ghi_signal_broadcast(apply, &s);
-	return s.result;
-}
-
 static int setid(struct ghi_gthread *self, long nr, long a, long b, long c)
 {
-	return (int)ghi_ret(ghi_process_everywhere(nr, (const long[5]){a, b, c}));
+	struct setid s = {.nr = nr, .args = (const long[3]){a, b, c}};
+	ghi_signal_broadcast(apply, &s);
+	return (int)ghi_ret(s.result);
 }
 
 #define SETID(name, params, nr, a, b, c, ...)                                                      \

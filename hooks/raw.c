@@ -7,6 +7,7 @@
 #include <linux/futex.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 
 #include "hooks/hook.h"
@@ -248,6 +249,10 @@ EXPORT long syscall(long nr, ...)
 			return clock_gettime((clockid_t)a, (struct timespec *)b);
 		case SYS_clock_getres:
 			return clock_getres((clockid_t)a, (struct timespec *)b);
+		case SYS_prctl:
+			return prctl((int)a, b, c, d, e);
+		case SYS_rseq: /* one area per kernel thread, which would follow no gthread */
+			return ghi_ret(ghi_libc.rseq_off ? -EINVAL : -ENOSYS);
 		case SYS_getrusage:
 			return getrusage((__rusage_who_t)a, (struct rusage *)b);
 		case SYS_wait4:
@@ -265,6 +270,8 @@ EXPORT long syscall(long nr, ...)
 			return r;
 		if (ghi_priority_number(nr))
 			return ghi_ret(ghi_priority_call(self, nr, a, b, c, d));
+		if ((r = ghi_own_before(self, nr, a, b)) < 0)
+			return ghi_ret(r);
 	}
 	/* Private futexes of kernel threads must meet gthreads in the lot; they wake both. */
 	if (nr == SYS_futex && ghi_runtime_running() && (b & FUTEX_PRIVATE_FLAG) &&

@@ -12,6 +12,7 @@
 #include "hooks/priority.h"
 #include "src/lot.h"
 #include "src/monitor.h"
+#include "src/own.h"
 #include "src/runtime.h"
 #include "src/stack.h"
 #include "src/sync/sync.h"
@@ -54,6 +55,7 @@ static _Noreturn void leave_for_good(struct ghi_gthread *self)
 	ghi_nosig_enter();
 	ghi_signal_thread_ends(self);
 	self->reason = GHI_PARK_NONE;
+	ghi_own_end(self);
 	ghi_sched_leave(self, commit_exit);
 	__builtin_unreachable();
 }
@@ -159,6 +161,8 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		g->flags |= GHI_G_SCHED;
 		r = ghi_priority_explicit(g, attr.policy, attr.priority);
 	}
+	if (r == 0 && self && self->own && !ghi_worker_start_own(g))
+		r = EAGAIN; /* it inherits what belongs to the creator's kernel thread */
 	if (r) {
 		ghi_gthread_recycle(g);
 		return r;

@@ -13,3 +13,8 @@ def test_affinity(agree):
 
 def test_attributes_and_options(agree):
     agree("ident_attr")
+
+
+def test_state_of_one_thread(agree):
+    """Credentials set by a system call leaked to whoever the kernel thread ran next; capset changed the whole process."""
+    agree("own_state")

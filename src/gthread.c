@@ -183,6 +183,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->wake = GHI_WAKE_IDLE;
 	g->yield_please = 0;
 	g->hog = 0;
+	g->own = NULL;
 	g->sig_pending = 0;
 	memset(&g->sig, 0, sizeof(g->sig));
 	g->reason = GHI_PARK_NONE;

@@ -117,7 +117,10 @@ struct ghi_gthread {
 	struct ghi_gthread *next;  /* link of the one queue it is in: inbox, ready batch, pool */
 	uint32_t yield_please;	   /* set by the monitor, read by hooks: plain loads and stores */
 	int32_t tid;		   /* what gettid() answers; unique, above pid_max */
-	uint32_t hog; /* set by the monitor when it computed too long, counted down by each park */
+	/* Set by the monitor when it computed too long, counted down by each park; never 0 while
+	 * `own` is set. */
+	uint32_t hog;
+	struct ghi_worker *own; /* own.c: the kernel thread that runs it and nobody else */
 
 	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
 	uint32_t

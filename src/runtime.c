@@ -312,6 +312,8 @@ void ghi_runtime_fork_child(void)
 		 * into that hook: this flag makes its next wait look, and start the runtime. */
 		self->sig_pending = 1;
 		self->worker->slot = NULL;
+		self->own = NULL; /* its state is what all threads here begin with */
+		self->hog = 0;
 	}
 	ghi_tls_after_fork();
 	ghi_lot_after_fork();

@@ -3,6 +3,7 @@
  * Lock order: nothing here is held over a switch; the inbox lock is a leaf.
  */
 #include "src/cputime.h"
+#include "src/own.h"
 #include "src/park.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
@@ -28,7 +29,12 @@ static struct queue inbox, hogs;
 
 void ghi_sched_inbox_push(struct ghi_gthread *g)
 {
-	struct queue *q = load_relaxed(&g->hog) ? &hogs : &inbox;
+	bool hog = load_relaxed(&g->hog);
+	if (hog && g->own) {
+		ghi_own_wake(g);
+		return;
+	}
+	struct queue *q = hog ? &hogs : &inbox;
 	g->next = NULL;
 	ghi_lock(&q->lock);
 	if (!q->head)
@@ -251,7 +257,7 @@ long ghi_sched_bind(struct ghi_gthread *self, struct ghi_affinity *a)
 }
 
 /* What no gthread asked for: the next switch binds anew. */
-static struct ghi_affinity unsure;
+struct ghi_affinity ghi_sched_unsure;
 
 void ghi_sched_bind_other(struct ghi_gthread *g, struct ghi_affinity *a)
 {
@@ -261,9 +267,9 @@ void ghi_sched_bind_other(struct ghi_gthread *g, struct ghi_affinity *a)
 	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
 		if (load_acquire(&w->current) == g && w->tid > 0) {
 			/* It may switch away at any moment, hence twice. */
-			store_release(&w->affinity, &unsure);
+			store_release(&w->affinity, &ghi_sched_unsure);
 			ghi_sys(SYS_sched_setaffinity, w->tid, a->bytes, a->cpus);
-			store_release(&w->affinity, &unsure);
+			store_release(&w->affinity, &ghi_sched_unsure);
 		}
 }
 
@@ -321,7 +327,7 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 	struct ghi_gthread *next;
 
 	ghi_assert(ghi_tls.nosig > 0);
-	if (__builtin_expect(load_relaxed(&self->hog), 0))
+	if (__builtin_expect(load_relaxed(&self->hog), 0) && !self->own)
 		store_relaxed(&self->hog, self->hog - 1);
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
@@ -363,6 +369,11 @@ void ghi_yield(void)
 	struct ghi_gthread *self = ghi_self();
 	if (!self || (self->flags & GHI_G_NATIVE))
 		return;
+	if (self->own) { /* it holds no slot: the kernel lets others run */
+		self->yield_please = 0;
+		ghi_sys(SYS_sched_yield);
+		return;
+	}
 	ghi_nosig_enter();
 	bool was_long = self->yield_please;
 	self->yield_please = 0;
@@ -381,6 +392,17 @@ void ghi_yield(void)
 		ghi_sched_arrived(self);
 	}
 	ghi_nosig_leave();
+}
+
+void ghi_sched_move(struct ghi_gthread *self)
+{
+	struct ghi_worker *w = self->worker;
+	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
+		w->slot = NULL;
+	w->in_sched = w->slot != NULL;
+	struct ghi_gthread *next = w->slot ? next_local(w) : NULL;
+	switch_to(w, self, next ? next : w->native, commit_yield);
+	ghi_sched_arrived(self);
 }
 
 void ghi_blocking_begin(struct ghi_gthread *self)

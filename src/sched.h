@@ -56,6 +56,8 @@ struct ghi_worker {
 	bool in_sched;		       /* its slot is in phase SCHED */
 	bool initial;		       /* on the process's first kernel thread */
 	bool enlisted;		       /* it is on the list of all */
+	bool leaving;		       /* own.c: the gthread that owned it has ended */
+	struct ghi_gthread *own;       /* own.c: the only gthread that it runs */
 	int tid; /* 0: no kernel thread (cleared by the kernel when it has left the stack) */
 	int stat_tid, stat_fd; /* monitor only: whose /proc/self/task/TID/stat is open (0: none) */
 	uint32_t wake;	       /* futex: 1 when somebody woke it */
@@ -123,7 +125,17 @@ void ghi_worker_stat_done(struct ghi_worker *w, bool right);
 bool ghi_worker_owns_fd(int fd);
 void ghi_worker_loop(struct ghi_worker *w);
 void ghi_worker_after_fork(void);
-/* sched.c, for worker.c */
+/* A kernel thread cloned from the caller's, for this gthread alone; false: there is none to be had.
+ */
+bool ghi_worker_start_own(struct ghi_gthread *g);
+/* The kernel thread of an owned worker ends. */
+_Noreturn void ghi_worker_end_own(struct ghi_worker *w);
+/* The caller's worker is its own from now on; its slot goes to others. */
+void ghi_worker_keep(struct ghi_gthread *self);
+/* sched.c, for worker.c and own.c */
+/* Switches away from a running gthread that is pushed when its stack is left. */
+void ghi_sched_move(struct ghi_gthread *self);
+extern struct ghi_affinity ghi_sched_unsure; /* of a worker: the next switch binds anew */
 struct ghi_gthread *ghi_sched_search(struct ghi_worker *w);
 bool ghi_sched_any_work(void);
 /* Somebody else would run on this slot now. */

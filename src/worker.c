@@ -17,6 +17,7 @@
 #include <sched.h>
 
 #include "src/monitor.h"
+#include "src/own.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
 #include "src/sched.h"
@@ -330,6 +331,11 @@ static void go_idle(struct ghi_worker *w)
 void ghi_worker_loop(struct ghi_worker *w)
 {
 	for (;;) {
+		if (w->own || w->leaving) {
+			close_mask(w);
+			ghi_own_turn(w);
+			continue;
+		}
 		if (!w->slot) {
 			go_idle(w);
 			ghi_monitor_wake_if_asleep();
@@ -373,7 +379,8 @@ static void clone_entry(void *arg)
 {
 	struct ghi_worker *w = arg;
 
-	w->affinity = NULL; /* the monitor made it, which is not bound */
+	/* The monitor, which is not bound, made all but those that are owned. */
+	w->affinity = w->own ? &ghi_sched_unsure : NULL;
 	w->cpu_mark = 0;
 	/* Broadcasts must reach it at any time; everything else waits until it runs a gthread. */
 	w->kmask = IDLE_MASK;
@@ -429,6 +436,66 @@ static int worker_clone(struct ghi_worker *w)
 	if (r < 0)
 		fetch_add_relaxed(&nworkers, (uint32_t)-1);
 	return r < 0 ? (int)r : 0;
+}
+
+bool ghi_worker_start_own(struct ghi_gthread *g)
+{
+	ghi_nosig_enter();
+	ghi_lock(&idle.lock);
+	struct ghi_worker *w = pop_retired();
+	ghi_unlock(&idle.lock);
+	if (!w && !(w = worker_new())) {
+		ghi_nosig_leave();
+		return false;
+	}
+	w->wake = 0;
+	w->own = g;
+	g->own = w;
+	store_relaxed(&g->hog, 1u);
+	bool made = worker_clone(w) == 0;
+	if (made) {
+		fetch_add_relaxed(&nworkers, (uint32_t)-1);
+	} else {
+		g->own = NULL;
+		w->own = NULL;
+		store_relaxed(&g->hog, 0u);
+		push_retired(w);
+	}
+	ghi_nosig_leave();
+	return made;
+}
+
+void ghi_worker_end_own(struct ghi_worker *w)
+{
+	ghi_lock(&idle.lock);
+	w->leaving = false;
+	w->sleep_next = idle.retired;
+	idle.retired = w;
+	ghi_unlock(&idle.lock);
+	ghi_sys(SYS_exit, 0);
+	__builtin_unreachable();
+}
+
+void ghi_worker_keep(struct ghi_gthread *self)
+{
+	struct ghi_worker *w = self->worker;
+	struct ghi_slot *s = w->slot;
+
+	if (s && !ghi_slot_enter(&s->owner, (uintptr_t)w))
+		s = NULL;
+	w->slot = NULL;
+	w->wake = 0;
+	w->own = self;
+	self->own = w;
+	store_relaxed(&self->hog, 1u);
+	fetch_add_relaxed(&nworkers, (uint32_t)-1);
+	if (!s)
+		return;
+	s->running = NULL;
+	if (!ghi_worker_hand_slot(s, false)) { /* only the monitor may make one */
+		ghi_worker_idle_slot(s);
+		ghi_monitor_poke();
+	}
 }
 
 int ghi_worker_start_first(struct ghi_gthread *main_thread)

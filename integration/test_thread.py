@@ -70,6 +70,12 @@ def test_a_program_with_wrappers_named_like_libc_functions(agree):
     agree("own_names")
 
 
+def test_a_program_that_looks_names_up_by_version(agree):
+    """dlvsym found libc's conditions, whose waiters then slept on a mutex that nobody else knew by futex:
+    programs built with -fsanitize=thread hung."""
+    agree("own_versions")
+
+
 def test_scheduling_parameters_belong_to_the_thread(agree):
     """glib's thread pools set them by gettid() and abort if the kernel does not know the thread."""
     agree("thread_priority")

@@ -243,7 +243,9 @@ long ghi_io_nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 	if (!e->no_nowait && ghi_config.rwf_nowait) {
 		/* Offset -1: the file position, as read and write use it. */
 		long r = ghi_sys(nr, io->fd, v, n, -1L, -1L, RWF_NOWAIT);
-		if (r != -EOPNOTSUPP && r != -ENOSYS)
+		/* EPERM: a sandbox that allows read and write, or the file's own answer, which the
+		 * plain call repeats. */
+		if (r != -EOPNOTSUPP && r != -ENOSYS && r != -EPERM)
 			return r;
 		e->no_nowait = true;
 	}

@@ -26,6 +26,10 @@ def test_what_was_pending_for_main_before_the_first_thread_stays_mains(agree):
     agree("sig_early")
 
 
+def test_what_all_threads_block_stays_pending(agree):
+    agree("sig_closed")
+
+
 def test_sigwait_family_and_masks(agree):
     agree("sig_wait")
 

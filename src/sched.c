@@ -294,8 +294,8 @@ static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi
 		w->slot->running = to;
 	}
 	if (__builtin_expect(to->sigmask != w->kmask, 0) && !(to->flags & GHI_G_NATIVE)) {
-		w->kmask = to->sigmask;
 		sys_sigprocmask(SIG_SETMASK, &to->sigmask, NULL);
+		store_release(&w->kmask, to->sigmask); /* in force: signal_mask.c waits for it */
 	}
 	if (__builtin_expect(to->affinity != w->affinity, 0) && !(to->flags & GHI_G_NATIVE))
 		bind_worker(w, to->affinity);

@@ -51,7 +51,7 @@ struct ghi_worker {
 	struct ghi_gthread *left;      /* argument of commit */
 	struct ghi_affinity *affinity; /* what the kernel thread is bound to */
 	uint64_t cpu_mark;	       /* cputime.h */
-	uint64_t kmask;		       /* signal mask of the kernel thread */
+	uint64_t kmask;		       /* signal mask of the kernel thread, once it is in force */
 	bool searching;		       /* it is counted in the idle word */
 	bool in_sched;		       /* its slot is in phase SCHED */
 	bool initial;		       /* on the process's first kernel thread */

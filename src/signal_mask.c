@@ -3,6 +3,10 @@
  * For each signal it is counted how many gthreads block it.  What not all of them block is open,
  * and the monitor accepts it.  The mask during a handler is not counted: a signal that is then
  * blocked by all waits in limbo (signal_route.c) until the handler ends.
+ *
+ * A signal that is open nowhere must be blocked on every kernel thread before the call that closed
+ * it returns, or the kernel would drop or kill by it: the monitor takes its new mask, and a worker
+ * that still has the mask of the gthread it ran last, on its way to sleep, is waited for.
  */
 #include <string.h>
 
@@ -33,8 +37,43 @@ static void add(uint64_t mask, uint64_t delta)
 		masks.blocked[__builtin_ctzll(mask) + 1] += delta;
 }
 
+static bool still_closed(uint64_t closed)
+{
+	ghi_lock(&masks.lock);
+	bool r = !(masks.open & closed);
+	ghi_unlock(&masks.lock);
+	return r;
+}
+
+/* Nobody runs with `closed` open any more but a worker that searches, for a moment. */
+static void wait_for_workers(struct ghi_worker *own, uint64_t closed)
+{
+	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
+		while (w != own && (closed & ~load_relaxed(&w->kmask)) &&
+		       load_relaxed(&w->tid) > 0 && still_closed(closed))
+			ghi_sys(SYS_sched_yield);
+}
+
+/* After `masks.open` changed: the caller's kernel thread, the monitor and the workers follow. */
+static void in_force(uint64_t closed)
+{
+	struct ghi_gthread *self = ghi_self();
+	struct ghi_worker *w = self ? self->worker : NULL;
+
+	if (!ghi_signal_active)
+		return;
+	if (w && (closed & ~w->kmask)) { /* the last that did not block it ends */
+		uint64_t all = ~GHI_SIG_OURS;
+		sys_sigprocmask(SIG_SETMASK, &all, NULL);
+		store_relaxed(&w->kmask, all);
+	}
+	ghi_monitor_update_mask();
+	if (closed)
+		wait_for_workers(w, closed);
+}
+
 /* Under the lock; true when something changed. */
-static bool look(void)
+static bool look(uint64_t *ret_closed)
 {
 	uint64_t open = masks.empty ? ~0ull : 0, was = masks.open;
 
@@ -42,17 +81,19 @@ static bool look(void)
 		if (masks.blocked[sig] < masks.total)
 			open |= BIT(sig);
 	masks.open = open;
+	*ret_closed = was & ~open;
 	return open != was;
 }
 
 void ghi_signal_count(uint64_t mask, int delta)
 {
+	uint64_t closed;
 	ghi_lock(&masks.lock);
 	add(mask, (uint64_t)(int64_t)delta);
-	bool changed = look();
+	bool changed = look(&closed);
 	ghi_unlock(&masks.lock);
-	if (changed && ghi_signal_active)
-		ghi_monitor_update_mask();
+	if (changed)
+		in_force(closed);
 	if (ghi_sig_limbo_bits() & ~mask)
 		ghi_monitor_poke(); /* a new thread may take it */
 }
@@ -70,20 +111,21 @@ static void recount(struct ghi_gthread *self, uint64_t mask)
 {
 	if (self->sig.counted == mask)
 		return;
+	uint64_t closed;
 	ghi_lock(&masks.lock);
 	add(mask, 1);
 	add(self->sig.counted, -1ull);
-	bool changed = look();
+	bool changed = look(&closed);
 	ghi_unlock(&masks.lock);
 	self->sig.counted = mask;
-	if (changed && ghi_signal_active)
-		ghi_monitor_update_mask();
+	if (changed)
+		in_force(closed);
 }
 
 void ghi_sig_mask_book(struct ghi_gthread *self, uint64_t mask)
 {
 	store_relaxed(&self->sigmask, mask);
-	self->worker->kmask = mask;
+	store_relaxed(&self->worker->kmask, mask);
 }
 
 /* After the books and the kernel were changed from `old`. */
@@ -110,7 +152,7 @@ static void consequences(struct ghi_gthread *self, uint64_t old)
 void ghi_signal_note_mask(struct ghi_gthread *self, uint64_t mask)
 {
 	uint64_t old = self->sigmask;
-	self->worker->kmask = mask;
+	store_relaxed(&self->worker->kmask, mask);
 	if (mask == old && self->sig.counted == mask)
 		return;
 	ghi_tls.nosig++;

@@ -215,8 +215,9 @@ static void close_mask(struct ghi_worker *w)
 {
 	if (w->kmask == IDLE_MASK)
 		return;
-	w->kmask = IDLE_MASK;
-	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
+	uint64_t mask = IDLE_MASK;
+	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
+	store_release(&w->kmask, mask); /* in force: signal_mask.c waits for it */
 }
 
 /* Nobody needed it for idle_ms: the kernel thread ends, unless a waker was faster or only as many

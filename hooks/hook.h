@@ -121,6 +121,9 @@ void ghi_spawn_after_fork(void);
 /* clock_nanosleep on the CPU clock of a thread: false when it is none. */
 bool ghi_cputime_nanosleep(struct ghi_gthread *self, clockid_t c, int flags,
 			   const struct timespec *t, struct timespec *rem, int *ret);
+/* For a timer on the CPU clock of a thread: the caller's becomes that of a kernel thread of its
+ * own. 0 or -errno. */
+long ghi_cputime_own_clock(struct ghi_gthread *self, clockid_t *clock);
 /* What pthread_getattr_np says of processors and scheduling. */
 void ghi_scheduling_to_attr(struct ghi_gthread *g, pthread_attr_t *attr);
 /* sched_setaffinity and sched_getaffinity as system calls. */

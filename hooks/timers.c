@@ -168,6 +168,9 @@ EXPORT int timer_create(clockid_t clock, struct sigevent *ev, timer_t *ret)
 	struct ghi_sigtimer like = {0}, *t;
 	int id;
 
+	struct ghi_gthread *caller = ghi_self();
+	if (caller && (id = (int)ghi_cputime_own_clock(caller, &clock)) < 0)
+		return (int)ghi_ret(id);
 	if (!ev || (ev->sigev_notify != SIGEV_THREAD && ev->sigev_notify != SIGEV_THREAD_ID))
 		return REAL(timer_create)(clock, ev, ret);
 	if (ev->sigev_notify == SIGEV_THREAD)

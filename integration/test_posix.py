@@ -1,0 +1,18 @@
+"""Families of POSIX functions, assertion by assertion, in the manner of a conformance suite."""
+
+
+def test_timers_and_clocks(agree):
+    """A timer on the clock of a thread ran on the clock of whatever kernel thread made it, or was refused."""
+    agree("posix_timer")
+
+
+def test_message_queues(agree):
+    agree("posix_mqueue")
+
+
+def test_asynchronous_io(agree):
+    agree("posix_aio")
+
+
+def test_names_shared_by_processes(agree):
+    agree("posix_named")

@@ -34,23 +34,33 @@ struct waiting {
 	int options;
 	void *out; /* status or siginfo */
 	struct rusage *usage;
-	pid_t one;  /* > 0: the single child that is waited for */
-	int pidfd;  /* its descriptor while there is one, else -1 */
-	bool given; /* the program's own descriptor */
+	pid_t one;		    /* > 0: the single child that is waited for */
+	struct ghi_gthread *blocks; /* the call may wait in the kernel: a cancellation point */
+	int pidfd;		    /* its descriptor while there is one, else -1 */
+	bool given;		    /* the program's own descriptor */
 };
+
+static long call(const struct waiting *w, long nr, const long a[6])
+{
+	return w->blocks ? ghi_cancel_syscall(ghi_cancel_word(w->blocks), nr, a)
+			 : ghi_sys(nr, a[0], a[1], a[2], a[3], a[4]);
+}
 
 /* __WNOTHREAD asks for the children of one kernel thread, which means nothing here. */
 static long try_wait4(struct waiting *w, int extra)
 {
-	return ghi_sys(SYS_wait4, w->id, w->out, (w->options & ~__WNOTHREAD) | extra, w->usage);
+	return call(w, SYS_wait4,
+		    (const long[6]){w->id, (long)w->out, (w->options & ~__WNOTHREAD) | extra,
+				    (long)w->usage});
 }
 
 /* Without a siginfo of the caller's there is no telling "nobody yet" from "done". */
 static long try_waitid(struct waiting *w, int extra)
 {
 	siginfo_t mine, *info = w->out ? w->out : &mine;
-	long r = ghi_sys(SYS_waitid, w->type, w->id, info, (w->options & ~__WNOTHREAD) | extra,
-			 w->usage);
+	long r = call(w, SYS_waitid,
+		      (const long[6]){w->type, w->id, (long)info,
+				      (w->options & ~__WNOTHREAD) | extra, (long)w->usage});
 	return r < 0 || (extra & WNOHANG && !info->si_pid) ? r : 1;
 }
 
@@ -143,6 +153,7 @@ static long wait_until_done(struct ghi_gthread *self, struct waiting *w)
 				park = false;
 			continue;
 		}
+		w->blocks = self;
 		return BLOCKING_RESTART(self, w->try(w, 0));
 	}
 }

@@ -30,3 +30,7 @@ def test_data_and_connections_are_not_lost(run):
     for workers in (1, 2, 8):
         green = run("cancel_race", 300, "all", mode="green", workers=workers)
         assert green.status == 0 and "some" not in green.out, green.out
+
+
+def test_a_request_just_before_the_wait_for_any_child(agree):
+    agree("cancel_wait_child")

@@ -62,3 +62,8 @@ def test_exec_keeps_mask_and_pending_signals(agree, who):
     ("exit", 21), ("quick", 22), ("_exit", 23), ("_Exit", 24), ("abort", -6), ("assert", -6)])
 def test_end_of_the_process(agree, how, who, status):
     agree("proc_exit", how, *([] if who == "main" else [who]), status=status)
+
+
+def test_children_live_while_the_thread_that_made_them_does(agree):
+    """A kernel thread that nobody needs ends; its children would be told that their parent died."""
+    agree("proc_parent_death", env={"GREENHOOK_IDLE_MS": "100"})

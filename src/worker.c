@@ -15,6 +15,7 @@
 #include <fcntl.h>
 #include <linux/prctl.h>
 #include <sched.h>
+#include <sys/wait.h>
 
 #include "src/monitor.h"
 #include "src/own.h"
@@ -220,10 +221,21 @@ static void close_mask(struct ghi_worker *w)
 	store_release(&w->kmask, mask); /* in force: signal_mask.c waits for it */
 }
 
+/* Did it make a child that still lives, or does it trace somebody?  The kernel asks by kernel
+ * thread, and reaps nothing. */
+static bool is_parent(void)
+{
+	return ghi_sys(SYS_waitid, P_ALL, 0, NULL,
+		       WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD | __WALL, NULL) != -ECHILD;
+}
+
 /* Nobody needed it for idle_ms: the kernel thread ends, unless a waker was faster or only as many
- * sleep as there are slots.  The initial one stays: its end would show in /proc. */
+ * sleep as there are slots.  The initial one stays: its end would show in /proc.  So does the
+ * parent of a child, which would be told that its parent died (PR_SET_PDEATHSIG). */
 static void retire(struct ghi_worker *w)
 {
+	if (is_parent())
+		return;
 	ghi_lock(&idle.lock);
 	if (!w->asleep || w->initial || idle.asleep <= ghi_nslots + 1) {
 		ghi_unlock(&idle.lock);

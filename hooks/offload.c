@@ -17,7 +17,15 @@ bool ghi_gate_enter(void)
 
 void ghi_gate_leave(void)
 {
-	fetch_add_acq_rel(&inside, -1u);
+	uint32_t n = load_relaxed(&inside);
+	/* 0: a handler forked inside the call, and this is the child. */
+	while (n && !cas_acq_rel(&inside, &n, n - 1))
+		;
+}
+
+void ghi_gate_after_fork(void)
+{
+	inside = 0;
 }
 
 static long call(struct ghi_gthread *self, const struct ghi_offload *c)

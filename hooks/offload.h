@@ -44,6 +44,7 @@ long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
 /* The gate by itself: may one more gthread wait in the kernel for another one? */
 bool ghi_gate_enter(void);
 void ghi_gate_leave(void);
+void ghi_gate_after_fork(void);
 
 /* F_SETLKW, F_OFD_SETLKW (file.c). */
 long ghi_file_lock(struct ghi_gthread *self, int fd, int cmd, long arg);

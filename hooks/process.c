@@ -10,11 +10,19 @@
 #include <stdlib.h>
 
 #include "hooks/hook.h"
+#include "hooks/offload.h"
+
+/* However the child was made. */
+static void begin_child(void)
+{
+	ghi_runtime_fork_child();
+	ghi_gate_after_fork();
+}
 
 static void in_child(void)
 {
 	extern uint32_t ghi_once_generation;
-	ghi_runtime_fork_child();
+	begin_child();
 	ghi_once_generation += 4;
 	ghi_spawn_after_fork();
 }
@@ -49,7 +57,7 @@ static long fork_by(long nr, const long *a)
 	ghi_runtime_fork_prepare();
 	long r = ghi_sys(nr, a[0], a[1], a[2], a[3], a[4]);
 	if (r == 0)
-		ghi_runtime_fork_child();
+		begin_child();
 	else
 		ghi_runtime_fork_parent();
 	return r;
@@ -63,7 +71,7 @@ EXPORT pid_t _Fork(void)
 	ghi_runtime_fork_prepare();
 	pid_t pid = real._Fork();
 	if (pid == 0)
-		ghi_runtime_fork_child();
+		begin_child();
 	else
 		ghi_runtime_fork_parent();
 	return pid;
@@ -94,7 +102,7 @@ struct clone_start {
 static int clone_child(void *arg)
 {
 	struct clone_start s = *(struct clone_start *)arg;
-	ghi_runtime_fork_child();
+	begin_child();
 	int status = s.fn(s.arg);
 	if (ghi_self()) /* libc would end this kernel thread, and leave the runtime's */
 		ghi_sys(SYS_exit_group, status);

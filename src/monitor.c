@@ -92,11 +92,12 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 		ghi_monitor_stats.handoffs_running++;
 		if (g)
 			store_relaxed(&g->hog, (uint32_t)GHI_HOG_PARKS);
-		s->next_poll = s->tick; /* timers and events have waited for it; ours until given */
 	}
 	if (g)
 		g->unseen++;
-	s->next_poll = s->tick; /* switches are rare here: counting them would starve events */
+	/* Ours until it is given.  Timers and events have waited, and switches are too rare here to
+	 * count them. */
+	s->next_poll = s->tick;
 	if (ghi_worker_hand_slot(s, true)) /* (M2) */
 		return true;
 	ghi_monitor_stats.missed++;

@@ -292,6 +292,10 @@ void ghi_sig_queue_reset(void)
 	queued = 0;
 	shared_std = 0;
 	for (uint32_t c = 0; c < n; c++)
-		for (uint32_t i = 0; pool.chunk[c] && i < CHUNK; i++)
+		for (uint32_t i = 0; pool.chunk[c] && i < CHUNK; i++) {
+			/* A fork copies page after page: one that another thread was about to
+			 * number may be older than the pointer to it. */
+			pool.chunk[c][i].index = c * CHUNK + i;
 			give(&pool.chunk[c][i]);
+		}
 }

@@ -165,7 +165,7 @@ void ghi_sigtimer_run(void)
 	for (t = xchg_acq_rel(&timers.fired, (struct ghi_sigtimer *)NULL); t; t = next) {
 		next = t->fired_next;
 		store_release(&t->listed, 0u);
-		uint32_t n = __atomic_exchange_n(&t->fired, 0u, __ATOMIC_ACQ_REL);
+		uint32_t n = xchg_acq_rel(&t->fired, 0u);
 		if (!n || !t->live)
 			continue;
 		if (t->g)
@@ -177,7 +177,7 @@ void ghi_sigtimer_run(void)
 
 void ghi_sig_timer_taken(struct ghi_sigtimer *t, siginfo_t *info)
 {
-	uint32_t over = __atomic_exchange_n(&t->overrun, 0u, __ATOMIC_ACQ_REL);
+	uint32_t over = xchg_acq_rel(&t->overrun, 0u);
 	store_release(&t->queued, 0u);
 	t->last_overrun = over > 0x7fffffff ? 0x7fffffff : (int)over;
 	if (info)
@@ -198,6 +198,7 @@ void ghi_sig_timer_reset(void)
 		struct ghi_sigtimer *t = at(i);
 		if (!t)
 			continue;
+		t->index = i; /* its page may be older than timers.n */
 		t->live = false;
 		t->use++;
 		t->fired = t->listed = t->queued = t->overrun = 0;

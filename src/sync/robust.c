@@ -80,7 +80,7 @@ bool ghi_robust_ours(const pthread_mutex_t *m)
 	if (!ghi_mutex_robust(m) || ghi_runtime_inert())
 		return false;
 	int pid = sys_getpid();
-	if (load_relaxed(&list_pid) == pid)
+	if (load_acquire(&list_pid) == pid) /* then `list` is seen as well */
 		return true;
 	struct head *h = NULL;
 	size_t len;

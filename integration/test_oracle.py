@@ -4,15 +4,11 @@ import pytest
 import oracle
 
 PROGRAMS = 20000
-# Kinds of steps that are known to fail, with the reason; `make oracle` runs them all the same.
-# robust: a robust mutex of a gthread that ended is not handed on.
-WITHOUT = "robust"
 
 
 def test_twenty_thousand_random_programs(programs):
     if not oracle.LIBRARY.exists():
         pytest.skip(f"{oracle.LIBRARY.name} is not built")
-    oracle.EXTRA[:] = ["--without", WITHOUT] if WITHOUT else []
     wrong = oracle.compare(0, PROGRAMS, [1, 2, 8], jobs=4, limit=30)
     for seed, workers in sorted(wrong, key=lambda key: key[0])[:3]:
         print(f"seed {seed}, {oracle.name(workers)}: {wrong[(seed, workers)]}")

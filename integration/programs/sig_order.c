@@ -224,6 +224,38 @@ static void limited(void)
 	pthread_sigmask(SIG_UNBLOCK, &set, NULL);
 }
 
+/* What is sent to the process comes in order to the thread that waits for it, whether it waited
+ * already or not; the signal has a handler, which does not run. */
+static void *sends_numbers(void *arg)
+{
+	for (int i = 0; i < 3000; i++) {
+		QUIET(sigqueue(getpid(), SIGRTMIN + 1, (union sigval){.sival_int = i}) == 0);
+		if (i % 7 == 0)
+			sched_yield();
+		if (i % 64 == 0)
+			usleep(50);
+	}
+	return NULL;
+}
+
+static void *takes_numbers(void *arg)
+{
+	int good = 0;
+	siginfo_t info;
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + 1);
+	pthread_t t = spawn(sends_numbers, NULL);
+	for (int i = 0; i < 3000; i++) {
+		good += sigwaitinfo(&set, &info) == SIGRTMIN + 1 && info.si_value.sival_int == i;
+		if (i % 5 == 0)
+			sched_yield();
+	}
+	join(t);
+	printf("%s: %d taken in order\n", (char *)arg, good);
+	return NULL;
+}
+
 int main(void)
 {
 	static const int used[] = {SIGUSR1, SIGUSR2, SIGTERM};
@@ -248,5 +280,8 @@ int main(void)
 	join(spawn(in_thread, (void *)1));
 	many(3000);
 	limited();
+	block(SIG_BLOCK);
+	takes_numbers("main");
+	join(spawn(takes_numbers, "thread"));
 	return check_done();
 }

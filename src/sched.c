@@ -214,6 +214,11 @@ bool ghi_sched_any_work(void)
 	return false;
 }
 
+struct ghi_gthread *ghi_sched_take_waiting(struct ghi_slot *s)
+{
+	return ghi_ring_get(&s->ring) ?: hog_get();
+}
+
 bool ghi_sched_others_wait(const struct ghi_slot *s)
 {
 	return ghi_ring_length(&s->ring) || load_relaxed(&inbox.length) || hogs_may_run();

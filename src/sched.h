@@ -54,10 +54,12 @@ struct ghi_worker {
 	uint64_t kmask;		       /* signal mask of the kernel thread, once it is in force */
 	bool searching;		       /* it is counted in the idle word */
 	bool in_sched;		       /* its slot is in phase SCHED */
-	bool initial;		       /* on the process's first kernel thread */
-	bool enlisted;		       /* it is on the list of all */
-	bool leaving;		       /* own.c: the gthread that owned it has ended */
-	struct ghi_gthread *own;       /* own.c: the only gthread that it runs */
+	struct ghi_gthread
+	    *assigned;		 /* to run without a slot; set by the monitor before the wake */
+	bool initial;		 /* on the process's first kernel thread */
+	bool enlisted;		 /* it is on the list of all */
+	bool leaving;		 /* own.c: the gthread that owned it has ended */
+	struct ghi_gthread *own; /* own.c: the only gthread that it runs */
 	int tid; /* 0: no kernel thread (cleared by the kernel when it has left the stack) */
 	int stat_tid, stat_fd; /* monitor only: whose /proc/self/task/TID/stat is open (0: none) */
 	uint32_t wake;	       /* futex: 1 when somebody woke it */
@@ -115,6 +117,8 @@ void ghi_worker_notify(void);
 /* A slot in phase TAKEN, in the caller's hand, goes to a worker (true) or stays (false). */
 bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create);
 void ghi_worker_idle_slot(struct ghi_slot *s);
+/* Runs a gthread on a sleeping or new worker that gets no slot; false: there is none to be had. */
+bool ghi_worker_run(struct ghi_gthread *g);
 /* After a successful claim in the idle word. */
 struct ghi_slot *ghi_worker_take_idle_slot(void);
 /* For the monitor: a descriptor of the worker's /proc/self/task/TID/stat, or -errno; and whether
@@ -138,6 +142,8 @@ void ghi_sched_move(struct ghi_gthread *self);
 extern struct ghi_affinity ghi_sched_unsure; /* of a worker: the next switch binds anew */
 struct ghi_gthread *ghi_sched_search(struct ghi_worker *w);
 bool ghi_sched_any_work(void);
+/* One that waits for a slot that the caller holds, not counting the inbox; NULL: none. */
+struct ghi_gthread *ghi_sched_take_waiting(struct ghi_slot *s);
 /* Somebody else would run on this slot now. */
 bool ghi_sched_others_wait(const struct ghi_slot *s);
 void ghi_sched_resume(struct ghi_worker *w, struct ghi_gthread *next);

@@ -202,6 +202,36 @@ bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create)
 	return false;
 }
 
+/* Not the one in the poller: with every slot idle it is the only one that sees events. */
+bool ghi_worker_run(struct ghi_gthread *g)
+{
+	ghi_lock(&idle.lock);
+	struct ghi_worker *w = idle.sleepers, *other = NULL;
+	if (w) {
+		idle.sleepers = w->sleep_next;
+		w->asleep = false;
+		idle.asleep--;
+	} else if (ghi_worker_count() < ghi_config.max_workers) {
+		other = pop_retired();
+	}
+	ghi_unlock(&idle.lock);
+	if (w) {
+		w->assigned = g;
+		store_release(&w->wake, 1u); /* pairs with the load in sleep_now */
+		sys_futex_wake(&w->wake, 1);
+		return true;
+	}
+	if (!other && (ghi_worker_count() >= ghi_config.max_workers || !(other = worker_new())))
+		return false;
+	other->slot = NULL;
+	other->assigned = g;
+	if (worker_clone(other) == 0)
+		return true;
+	other->assigned = NULL;
+	push_retired(other);
+	return false;
+}
+
 static void left_poller(struct ghi_worker *w)
 {
 	ghi_lock(&idle.lock);
@@ -347,6 +377,12 @@ void ghi_worker_loop(struct ghi_worker *w)
 		if (w->own || w->leaving) {
 			close_mask(w);
 			ghi_own_turn(w);
+			continue;
+		}
+		struct ghi_gthread *assigned = w->assigned;
+		if (assigned) { /* as after a hand-off: it runs on without a slot */
+			w->assigned = NULL;
+			ghi_sched_resume(w, assigned);
 			continue;
 		}
 		if (!w->slot) {

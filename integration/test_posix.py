@@ -16,3 +16,15 @@ def test_asynchronous_io(agree):
 
 def test_names_shared_by_processes(agree):
     agree("posix_named")
+
+
+def test_attributes_in_all_combinations(agree):
+    agree("posix_attr")
+
+
+def test_calls_under_a_storm_of_signals(agree):
+    agree("posix_storm")
+
+
+def test_what_a_child_inherits(agree):
+    agree("posix_fork")

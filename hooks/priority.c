@@ -91,8 +91,12 @@ static long set_policy(struct ghi_gthread *g, int policy, int priority)
 	if (lo < 0 || priority < lo || priority > ghi_sys(SYS_sched_get_priority_max, policy))
 		return -EINVAL;
 	if (policy == DEADLINE)
-		return -EPERM; /* a promise of time, which needs a kernel thread */
+		return -EINVAL; /* needs times, which only sched_setattr can tell */
 	int old = policy_of(g) & ~SCHED_RESET_ON_FORK;
+	bool gains =
+	    old == SCHED_IDLE && policy != SCHED_IDLE && 20 - nice_of(g) > limit(RLIMIT_NICE);
+	if ((gains || (policy_of(g) & SCHED_RESET_ON_FORK && !reset)) && !capable(CAP_SYS_NICE))
+		return -EPERM;
 	if (real_time(policy) && (policy != old || priority > priority_of(g)) &&
 	    priority > limit(RLIMIT_RTPRIO) && !capable(CAP_SYS_NICE))
 		return -EPERM;
@@ -128,6 +132,8 @@ static long set_attr(struct ghi_gthread *g, struct attr *a, unsigned flags)
 	if (a->flags & ATTR_KEEP_PARAMS)
 		return set_policy(g, policy, priority_of(g));
 	int plain = policy & ~SCHED_RESET_ON_FORK;
+	if (plain == DEADLINE && a->priority == 0)
+		return -EPERM; /* a promise of time, which needs a kernel thread */
 	bool fair = plain == SCHED_OTHER || plain == SCHED_BATCH;
 	if (fair && a->priority == 0) {
 		long r = set_nice(g, a->nice, -EPERM);

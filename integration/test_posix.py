@@ -28,3 +28,12 @@ def test_calls_under_a_storm_of_signals(agree):
 
 def test_what_a_child_inherits(agree):
     agree("posix_fork")
+
+
+def test_scheduling_as_root_and_user(agree):
+    """A thread of SCHED_IDLE could go back to SCHED_OTHER without the right to."""
+    agree("posix_sched")
+
+
+def test_corners_of_threads(agree):
+    agree("posix_corners")

@@ -18,3 +18,8 @@ def test_computing_thread_does_not_stop_a_thousand_others(agree):
 def test_kernel_threads_end_when_nobody_needs_them(agree):
     native = agree("thread_shrink", workers=(1, 2, 8), env={"GREENHOOK_IDLE_MS": "50"})
     assert "round 2: few are left: yes" in native.out
+
+
+def test_the_last_kernel_thread_is_for_one_that_computed(agree):
+    """Below the cap some are held back from those that compute; all others waited for one of these."""
+    agree("progress_last_worker", env={"GREENHOOK_MAX_WORKERS": "16"})

@@ -45,27 +45,50 @@ void ghi_sched_inbox_push(struct ghi_gthread *g)
 	ghi_unlock(&q->lock);
 }
 
-/* Not on the last few kernel threads below the cap: they are for those that will not keep them. One
- * that goes to sleep counts as asleep before it looks for the last time, so none is forgotten. */
-static bool hogs_may_run(void)
+/* The one that computes on the reserve (below); set under the lock of the hogs. */
+static struct ghi_gthread *on_reserve;
+
+/* The last few kernel threads below the cap are for those that will not keep them, and for one that
+ * computes, for which all others may be waiting in the kernel.  A worker that goes to sleep counts
+ * as asleep before it looks for the last time, so none is forgotten. */
+static bool reserve_begun(uint64_t *ret_reserve)
 {
 	uint64_t cap = ghi_config.max_workers, reserve = cap / 8 < 16 ? cap / 8 : 16;
+	*ret_reserve = reserve;
+	return ghi_worker_count() - ghi_worker_asleep() > cap - reserve;
+}
+
+static bool hogs_may_run(void)
+{
+	uint64_t reserve;
 	return load_relaxed(&hogs.length) &&
-	       ghi_worker_count() - ghi_worker_asleep() <= cap - reserve;
+	       (!reserve_begun(&reserve) || (reserve > 1 && !load_relaxed(&on_reserve)));
 }
 
 static struct ghi_gthread *hog_get(void)
 {
+	uint64_t reserve;
+
 	if (!hogs_may_run())
 		return NULL;
 	ghi_lock(&hogs.lock);
-	struct ghi_gthread *g = hogs.head;
+	bool begun = reserve_begun(&reserve);
+	struct ghi_gthread *g = begun && (reserve < 2 || on_reserve) ? NULL : hogs.head;
 	if (g) {
+		if (begun)
+			store_relaxed(&on_reserve, g);
 		hogs.head = g->next;
 		store_relaxed(&hogs.length, hogs.length - 1);
 	}
 	ghi_unlock(&hogs.lock);
 	return g;
+}
+
+/* It lets others run, itself: the next one may have the reserve. */
+static void hog_leaves(struct ghi_gthread *self)
+{
+	if (load_relaxed(&on_reserve) == self)
+		store_relaxed(&on_reserve, (struct ghi_gthread *)NULL);
 }
 
 /* Takes one to run and moves a fair share of the rest into the holder's ring. */
@@ -332,8 +355,11 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 	struct ghi_gthread *next;
 
 	ghi_assert(ghi_tls.nosig > 0);
-	if (__builtin_expect(load_relaxed(&self->hog), 0) && !self->own)
-		store_relaxed(&self->hog, self->hog - 1);
+	if (__builtin_expect(load_relaxed(&self->hog), 0)) {
+		hog_leaves(self);
+		if (!self->own)
+			store_relaxed(&self->hog, self->hog - 1);
+	}
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
 	w->in_sched = w->slot != NULL;
@@ -382,6 +408,7 @@ void ghi_yield(void)
 	ghi_nosig_enter();
 	bool was_long = self->yield_please;
 	self->yield_please = 0;
+	hog_leaves(self);
 	struct ghi_worker *w = self->worker;
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
@@ -427,4 +454,5 @@ void ghi_blocking_end(struct ghi_gthread *self)
 void ghi_sched_after_fork(void)
 {
 	inbox = hogs = (struct queue){0};
+	on_reserve = NULL;
 }

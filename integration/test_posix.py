@@ -37,3 +37,7 @@ def test_scheduling_as_root_and_user(agree):
 
 def test_corners_of_threads(agree):
     agree("posix_corners")
+
+
+def test_every_signal_with_every_kind_of_handler(agree):
+    agree("sig_matrix")

@@ -21,6 +21,12 @@ def test_defect_setuid_never_returns(agree):
     agree("tls_setuid")
 
 
+def test_rights_are_given_up_by_all_threads_without_proc(agree):
+    """The kernel threads were looked up in /proc only: after a chroot, or with no descriptor free,
+    setuid left the others as root and said nothing."""
+    agree("proc_chroot")
+
+
 def test_defect_dlopened_initial_exec_tls_reads_zero(agree, build_library):
     agree("tls_dlopen", build_library("tls_static.c"))
 

@@ -167,6 +167,7 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 	ghi_signal_active = ghi_signal_taken_over = true;
 	ghi_signal_thread_begins(main_thread);
 	ghi_sig_from_kernel_at_start(main_thread);
+	ghi_sig_cast_start();
 }
 
 void ghi_signal_thread_begins(struct ghi_gthread *g)

@@ -4,6 +4,7 @@
 #include <ucontext.h>
 
 #include "src/cancel.h"
+#include "src/monitor.h"
 #include "src/sched.h"
 #include "src/signal_int.h"
 #include "src/signal_timer.h"
@@ -53,7 +54,44 @@ void ghi_sig_on_kick(int sig, siginfo_t *info, void *context)
 	ghi_cancel_leave_window(uc);
 }
 
-void ghi_signal_broadcast(void (*fn)(void *), void *arg)
+/* ---- broadcasts ----------------------------------------------------------------------------- */
+
+static int pid_max = 4194304; /* no tid is as high; as read while there was a /proc */
+
+/* Who was asked in this broadcast; under cast.lock. */
+static int done[4096];
+static int ndone;
+
+static bool was_asked(int tid)
+{
+	for (int i = 0; i < ndone; i++)
+		if (done[i] == tid)
+			return true;
+	return false;
+}
+
+/* Has one kernel thread run the function and waits for it.  False: it had been asked. */
+static bool ask(int pid, int tid)
+{
+	siginfo_t si = {.si_signo = GHI_SIG_CAST, .si_code = SI_QUEUE};
+	struct timespec limit = {.tv_sec = 1};
+
+	if (tid <= 0 || was_asked(tid) || ndone == (int)(sizeof(done) / sizeof(*done)))
+		return false;
+	si.si_ptr = &cast;
+	store_release(&cast.left, 1u);
+	done[ndone++] = tid;
+	if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_CAST, &si) < 0)
+		return true; /* it ended */
+	while (load_acquire(&cast.left))
+		if (sys_futex_wait(&cast.left, 1, &limit) == -ETIMEDOUT &&
+		    ghi_sys(SYS_tgkill, pid, tid, 0) < 0)
+			break;
+	return true;
+}
+
+/* Everybody in /proc/self/task who was not asked.  1: somebody was new; 0: nobody; or -errno. */
+static int ask_listed(int pid)
 {
 	struct {
 		uint64_t ino;
@@ -63,50 +101,75 @@ void ghi_signal_broadcast(void (*fn)(void *), void *arg)
 		char name[];
 	} * d;
 	char buf[4096] __attribute__((aligned(8)));
-	static int done[4096];
-	int ndone = 0, me = sys_gettid(), pid = sys_getpid();
-	bool again = true;
+	bool any = false;
+	long n, fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/self/task",
+			     O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
+
+	if (fd < 0)
+		return (int)fd;
+	while ((n = ghi_sys(SYS_getdents64, fd, buf, sizeof(buf))) > 0)
+		for (long at = 0; at < n; at += d->len) {
+			d = (void *)(buf + at);
+			int tid = 0;
+			for (char *c = d->name; *c >= '0' && *c <= '9'; c++)
+				tid = tid * 10 + *c - '0';
+			any |= ask(pid, tid);
+		}
+	ghi_sys(SYS_close, fd);
+	return n < 0 ? (int)n : any;
+}
+
+/* The same after a chroot without /proc, or with no descriptor free: ours are known; libc's own
+ * threads and those made by clone are found by trying each number, which takes
+ * up to a second where kernel.pid_max is four million.
+ * One that were left out would keep the credentials that the program gave up. */
+static bool ask_found(int pid)
+{
+	bool any = ask(pid, ghi_monitor_tid());
+
+	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
+		any |= ask(pid, load_acquire(&w->tid));
+	if (any)
+		return true;
+	for (int tid = 1; tid < pid_max; tid++)
+		if (ghi_sys(SYS_tgkill, pid, tid, 0) == 0)
+			any |= ask(pid, tid);
+	return any;
+}
+
+void ghi_signal_broadcast(void (*fn)(void *), void *arg)
+{
+	int pid = sys_getpid(), r;
 
 	ghi_nosig_enter();
 	while (!cas_acquire(&cast.lock, &(ghi_lock_t){0}, 1u))
 		ghi_sys(SYS_sched_yield);
 	store_release(&cast.fn, fn);
 	cast.arg = arg;
+	ndone = 0;
 	fn(arg);
-	done[ndone++] = me;
-	while (again) { /* until a look at the list finds nobody new: threads may make threads */
-		again = false;
-		long fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/self/task",
-				  O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0);
-		if (fd < 0)
-			break;
-		for (long n; (n = ghi_sys(SYS_getdents64, fd, buf, sizeof(buf))) > 0;)
-			for (long at = 0; at < n; at += d->len) {
-				d = (void *)(buf + at);
-				int tid = 0, known = 0;
-				for (char *c = d->name; *c >= '0' && *c <= '9'; c++)
-					tid = tid * 10 + *c - '0';
-				for (int i = 0; i < ndone; i++)
-					known |= done[i] == tid;
-				if (!tid || known || ndone == 4096)
-					continue;
-				siginfo_t si = {.si_signo = GHI_SIG_CAST, .si_code = SI_QUEUE};
-				si.si_ptr = &cast;
-				store_release(&cast.left, 1u);
-				again = true;
-				done[ndone++] = tid;
-				if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_CAST, &si) < 0)
-					continue; /* it ended */
-				struct timespec limit = {.tv_sec = 1};
-				while (load_acquire(&cast.left))
-					if (sys_futex_wait(&cast.left, 1, &limit) == -ETIMEDOUT &&
-					    ghi_sys(SYS_tgkill, pid, tid, 0) < 0)
-						break;
-			}
-		ghi_sys(SYS_close, fd);
-	}
+	done[ndone++] = sys_gettid();
+	do /* until a look finds nobody new: threads may make threads */
+		r = ask_listed(pid);
+	while (r > 0 || (r < 0 && ask_found(pid)));
 	store_release(&cast.lock, 0u);
 	ghi_nosig_leave();
+}
+
+void ghi_sig_cast_start(void)
+{
+	char text[16];
+	int n = 0;
+	long fd =
+	    ghi_sys(SYS_openat, AT_FDCWD, "/proc/sys/kernel/pid_max", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return;
+	long len = ghi_sys(SYS_read, fd, text, sizeof(text));
+	ghi_sys(SYS_close, fd);
+	for (long i = 0; i < len && text[i] >= '0' && text[i] <= '9'; i++)
+		n = n * 10 + text[i] - '0';
+	if (n > 1)
+		pid_max = n;
 }
 
 void ghi_sig_cast_reset(void)

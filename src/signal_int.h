@@ -91,6 +91,7 @@ void ghi_sig_timer_reset(void);
 /* signal_cast.c */
 void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc);
 void ghi_sig_on_kick(int sig, siginfo_t *info, void *uc);
+void ghi_sig_cast_start(void);
 void ghi_sig_cast_reset(void);
 
 /* signal_mask.c */

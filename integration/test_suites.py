@@ -38,7 +38,7 @@ def test_perl_threads(agree):
     agree(perl, APPS / "suite.pl", timeout=60)
 
 
-@pytest.mark.parametrize("module", ["test_thread", "test_threading_local", "test_fork1",
+@pytest.mark.parametrize("module", ["test_thread", "test_threadsignals", "test_threading_local", "test_fork1",
                                     "test_subprocess", "test_epoll"])
 def test_cpython_suite(run, module):
     if subprocess.run([PYTHON, "-c", f"import test.{module}"], capture_output=True).returncode:

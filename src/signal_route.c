@@ -228,9 +228,10 @@ void ghi_signal_claim(struct ghi_gthread *self, int sig)
 
 static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n);
 
-/* Main or the caller, whoever the kernel would choose, has it when the call returns: what the
- * caller does next must not overtake it.  Not when main blocks it and is in sigwait(): what was
- * sent before it waited is pending in the kernel, and this must not overtake that. */
+/* Main, the caller or whoever else does not block it has it when the call returns: what the caller
+ * does next must not overtake it, and a thread that ends after the call has handled it.  Not when
+ * main blocks it and is in sigwait(): what was sent before it waited is pending in the kernel, and
+ * this must not overtake that. */
 bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
 {
 	struct sigaction act;
@@ -239,6 +240,8 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	struct ghi_gthread *g = main_if_open(sig);
 	if (!g && accepts(self, sig))
 		g = self;
+	if (!g && !(ghi_signal_monitor_mask() & BIT(sig))) /* open somewhere */
+		g = find_open(sig);
 	if (g && (load_relaxed(&g->sigmask) & BIT(sig)))
 		return false;
 	act = ghi_sig_action_of(sig);

@@ -83,17 +83,61 @@ static void after_closing(int number)
 	fflush(stdout);
 }
 
+/* A thread that ends after the signals were sent has handled them all: nobody else would. */
+static int handled;
+static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER;
+
+static void counts(int number)
+{
+	__atomic_add_fetch(&handled, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *handles(void *arg)
+{
+	sigset_t rt;
+	sigemptyset(&rt);
+	sigaddset(&rt, SIGRTMIN + 2);
+	pthread_sigmask(SIG_UNBLOCK, &rt, NULL);
+	sem_post(&begin);
+	pthread_mutex_lock(&held);
+	pthread_mutex_unlock(&held);
+	return NULL;
+}
+
+static void before_end(void)
+{
+	struct sigaction sa = {.sa_handler = counts};
+	int good = 0;
+	sigaction(SIGRTMIN + 2, &sa, NULL);
+	for (int i = 0; i < ROUNDS; i++) {
+		handled = 0;
+		pthread_mutex_lock(&held);
+		pthread_t t = spawn(handles, NULL);
+		while (sem_wait(&begin))
+			;
+		for (int n = 0; n < 5; n++)
+			MUST(kill(getpid(), SIGRTMIN + 2) == 0);
+		pthread_mutex_unlock(&held);
+		join(t);
+		good += handled == 5;
+	}
+	printf("handled before the end: %d of %d\n", good, ROUNDS);
+}
+
 int main(void)
 {
 	sigemptyset(&both);
 	sigaddset(&both, SIGURG);
 	sigaddset(&both, SIGCHLD);
 	sigaddset(&both, SIGTERM);
-	sigprocmask(SIG_BLOCK, &both, NULL);
+	sigset_t blocked = both;
+	sigaddset(&blocked, SIGRTMIN + 2);
+	sigprocmask(SIG_BLOCK, &blocked, NULL);
 	after_ends(SIGURG, 0);
 	after_ends(SIGCHLD, 1);
 	after_ends(SIGTERM, 0);
 	after_closing(SIGURG);
 	after_closing(SIGTERM);
+	before_end();
 	return check_done();
 }

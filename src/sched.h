@@ -127,6 +127,7 @@ struct ghi_slot *ghi_worker_take_idle_slot(void);
 int ghi_worker_stat(struct ghi_worker *w);
 void ghi_worker_stat_done(struct ghi_worker *w, bool right);
 bool ghi_worker_owns_fd(int fd);
+void ghi_worker_stat_after_fork(void);
 void ghi_worker_loop(struct ghi_worker *w);
 void ghi_worker_after_fork(void);
 /* A kernel thread cloned from the caller's, for this gthread alone; false: there is none to be had.

@@ -12,7 +12,6 @@
  * wait for the next kernel thread; the kernel clears `tid` when the old one has left the stack.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <linux/prctl.h>
 #include <sched.h>
 #include <sys/wait.h>
@@ -569,49 +568,6 @@ int ghi_worker_start_first(struct ghi_gthread *main_thread)
 	return 0;
 }
 
-/* ---- what the kernel says about them --------------------------------------------------------- */
-
-static int stat_lowest = INT32_MAX; /* no such descriptor is below; so most closes need no search */
-
-int ghi_worker_stat(struct ghi_worker *w)
-{
-	char path[48];
-
-	if (w->stat_tid == w->tid)
-		return w->stat_fd;
-	/* Of a kernel thread that has ended; anything else is not ours any more. */
-	if (w->stat_tid && ghi_sys(SYS_pread64, w->stat_fd, path, 1, 0) == -ESRCH)
-		ghi_sys(SYS_close, w->stat_fd);
-	ghi_format(path, sizeof(path), "/proc/self/task/%d/stat", w->tid);
-	w->stat_tid = 0;
-	w->stat_fd =
-	    ghi_poller_move_up(ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0));
-	if (w->stat_fd >= GHI_POLLER_FDS / 2) { /* else there is no room to keep it */
-		w->stat_tid = w->tid;
-		if (w->stat_fd < stat_lowest)
-			store_relaxed(&stat_lowest, w->stat_fd);
-	}
-	return w->stat_fd;
-}
-
-void ghi_worker_stat_done(struct ghi_worker *w, bool right)
-{
-	if (!w->stat_tid)
-		ghi_sys(SYS_close, w->stat_fd);
-	if (!right) /* the program closed the number, which may be another file now */
-		w->stat_tid = 0;
-}
-
-bool ghi_worker_owns_fd(int fd)
-{
-	if (fd < load_relaxed(&stat_lowest))
-		return false;
-	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
-		if (load_relaxed(&w->stat_tid) && load_relaxed(&w->stat_fd) == fd)
-			return true;
-	return false;
-}
-
 /* Only the calling kernel thread is left; the runtime starts anew at the next pthread_create. */
 void ghi_worker_after_fork(void)
 {
@@ -622,10 +578,7 @@ void ghi_worker_after_fork(void)
 	idle.slots = NULL;
 	idle.asleep = 0;
 	idle.retired = NULL;
-	for (struct ghi_worker *w = all_workers; w; w = w->all_next)
-		if (w->stat_tid)
-			ghi_sys(SYS_close, w->stat_fd);
-	stat_lowest = INT32_MAX;
+	ghi_worker_stat_after_fork();
 	all_workers = NULL;
 	nworkers = 0;
 }

@@ -13,7 +13,7 @@ SYSBENCH = ["sysbench", "oltp_read_write", "--mysql-user=root", "--mysql-db=sbte
 
 def make_data(mode, tmp):
     """The installer is a shell script: the library comes in by the environment, and with it the bootstrapping server."""
-    run(mode, ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--user=root", "--skip-test-db",
+    run(mode, ["mariadb-install-db", "--no-defaults", "--auth-root-authentication-method=normal", "--user=root", "--skip-test-db", f"--tmpdir={tmp}",
                f"--datadir={tmp}/data", "--innodb-log-file-size=8M"], preload=True)
 
 
@@ -23,7 +23,7 @@ def start(mode, tmp):
             return run(NATIVE, ["mariadb-admin", "--no-defaults", f"--socket={tmp}/s", "--user=root", "ping"], expect=None).startswith(b"mysqld is alive")
         except FileNotFoundError:
             return False
-    return Server(mode, ["mariadbd", "--no-defaults", "--user=root", f"--datadir={tmp}/data", f"--socket={tmp}/s", "--skip-networking",
+    return Server(mode, ["mariadbd", "--no-defaults", "--user=root", f"--tmpdir={tmp}", f"--datadir={tmp}/data", f"--socket={tmp}/s", "--skip-networking",
                          f"--pid-file={tmp}/pid", "--innodb-buffer-pool-size=32M", "--innodb-log-file-size=8M"], answers)
 
 

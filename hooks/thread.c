@@ -321,6 +321,12 @@ EXPORT int pthread_detach(pthread_t t)
 		return REAL(pthread_detach)(t);
 	if (load_acquire(&g->life) == GHI_LIFE_FREE)
 		return ESRCH;
+	/* As in NPTL one word decides between a joiner and a detacher (who writes the thread
+	 * itself): a thread that somebody already waits for stays joinable, and that is no error.
+	 */
+	uintptr_t none = 0;
+	if (!cas_acq_rel(&g->joiner, &none, (uintptr_t)g))
+		return load_acquire(&g->join) == GHI_DETACHED ? EINVAL : 0;
 	if (cas_acq_rel(&g->join, &seen, (uint32_t)GHI_DETACHED))
 		return 0;
 	if (seen != GHI_ENDED)

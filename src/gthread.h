@@ -136,7 +136,7 @@ struct ghi_gthread {
 
 	/* Life cycle. */
 	uint32_t join;	  /* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */
-	uintptr_t joiner; /* who waits in pthread_join: at most one, as in NPTL */
+	uintptr_t joiner; /* who waits in pthread_join, at most one; itself: detached; as in NPTL */
 	void *(*start)(void *);
 	void *arg;
 	void *result; /* PTHREAD_CANCELED until start() returns or pthread_exit says another */

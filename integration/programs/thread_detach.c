@@ -18,6 +18,13 @@ static void *detach_self(void *arg)
 	return NULL;
 }
 
+/* Detaches itself while main waits for it: main's wait goes on, and it stays joinable. */
+static void *detaches_itself(void *arg)
+{
+	sleep_ms(150);
+	return (void *)(intptr_t)(pthread_detach(pthread_self()) == 0 ? 7 : 8);
+}
+
 int main(void)
 {
 	pthread_attr_t attr;
@@ -59,5 +66,11 @@ int main(void)
 	for (int i = 0; i < 500; i++)
 		sem_wait(&finished);
 	CHECK(sem_trywait(&finished) == -1);
+	{
+		void *result = NULL;
+		pthread_t t = spawn(detaches_itself, NULL);
+		CHECK_RC(0, pthread_join(t, &result));
+		CHECK(result == (void *)7);
+	}
 	return check_done();
 }

@@ -136,6 +136,9 @@ int main(void)
 	CHECK(setpriority(PRIO_PROCESS, (id_t)tid, 9) == 0);
 	sem_post(&go);
 	join(t);
+	/* Natively it may be there a moment longer than the join. */
+	for (int wait = 0; wait < 2000 && getpriority(PRIO_PROCESS, (id_t)tid) != -1; wait++)
+		usleep(1000);
 	CHECK_ERRNO(ESRCH, setpriority(PRIO_PROCESS, (id_t)tid, 9));
 	CHECK_ERRNO(ESRCH, sched_getscheduler(tid));
 	CHECK_ERRNO(EINVAL, getpriority(77, 0));

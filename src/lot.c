@@ -1,11 +1,9 @@
 /* Address-hashed wait queues; see lot.h. */
 #include <errno.h>
-#include <limits.h>
 
 #include "src/lot.h"
 #include "src/park.h"
 #include "src/sched.h"
-#include "src/timer.h"
 #include "src/wait.h"
 
 enum { BUCKETS = 4096 }; /* 24 bytes each, zero pages until used */
@@ -76,18 +74,6 @@ static struct bucket *lock_waiter(struct waiter *w)
 	}
 }
 
-static uint32_t park_until(struct ghi_gthread *self, uint64_t deadline)
-{
-	struct ghi_timer timer;
-
-	if (deadline == GHI_NEVER)
-		return ghi_park(self);
-	ghi_timer_start(&timer, self, deadline);
-	uint32_t wakeup = ghi_park(self);
-	ghi_timer_cancel(&timer);
-	return wakeup;
-}
-
 static bool leave_queue(struct waiter *w)
 {
 	struct bucket *b = lock_waiter(w);
@@ -150,10 +136,8 @@ static int run_handlers(const struct ghi_lot_wait *req, struct waiter *w)
 					 : ghi_wait_arm(self, req->why, req->key);
 	} while (r == -EINTR); /* another one */
 	if (!set_away(w, false)) {
-		/* Nobody refers to it any more but a signaller, whose notify changes nothing. */
 		if (!r)
-			ghi_wake_take(&self->wake);
-		self->reason = GHI_PARK_NONE;
+			ghi_park_disarm(self);
 		return 1;
 	}
 	return r;
@@ -175,14 +159,14 @@ static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 			   ? 0
 			   : ghi_wait_result(wakeup);
 	}
-	wakeup = park_until(self, req->deadline);
+	wakeup = ghi_wait_park_until(self, req->deadline);
 	/* An outer bracket would keep the handlers from running. */
 	while (wakeup == GHI_WOKEN_SIGNAL && req->delivered && ghi_tls.nosig == 1) {
 		if ((r = run_handlers(req, w)) > 0)
 			return 0;
 		if (r < 0)
 			return leave_queue(w) && load_relaxed(&w->key) == req->key ? r : 0;
-		wakeup = park_until(self, req->deadline);
+		wakeup = ghi_wait_park_until(self, req->deadline);
 	}
 	if (wakeup == GHI_WOKEN_LOT)
 		return 0;
@@ -216,10 +200,8 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 	ghi_lock(&b->lock);
 	if (req->validate && !req->validate(req->arg)) { /* (L1) */
 		ghi_unlock(&b->lock);
-		if (self) {
-			ghi_wake_take(&self->wake);
-			self->reason = GHI_PARK_NONE;
-		}
+		if (self)
+			ghi_park_disarm(self);
 		r = -EAGAIN;
 		goto out;
 	}
@@ -233,14 +215,12 @@ out:
 	return r;
 }
 
-static bool any_left(struct bucket *b, const void *key)
+static struct waiter *first_waiter(struct bucket *b, const void *key)
 {
-	if (ghi_list_empty(&b->waiters))
-		return false;
-	for (struct ghi_list *n = b->waiters.next; n != &b->waiters; n = n->next)
-		if (ghi_container(n, struct waiter, link)->key == key)
-			return true;
-	return false;
+	for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next)
+		if (ghi_container(l, struct waiter, link)->key == key)
+			return ghi_container(l, struct waiter, link);
+	return NULL;
 }
 
 int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, bool remain),
@@ -262,7 +242,7 @@ int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, 
 		woken += notify(w, &ready);
 	}
 	if (more)
-		more(arg, any_left(b, key));
+		more(arg, first_waiter(b, key) != NULL);
 	ghi_unlock(&b->lock);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
@@ -326,14 +306,6 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
 	ghi_nosig_leave();
 	*ret_moved = moved;
 	return woken;
-}
-
-static struct waiter *first_waiter(struct bucket *b, const void *key)
-{
-	for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next)
-		if (ghi_container(l, struct waiter, link)->key == key)
-			return ghi_container(l, struct waiter, link);
-	return NULL;
 }
 
 /* Locks the bucket of `key` and that of its first waiter's token, which is known only from the

@@ -16,6 +16,13 @@ static inline void ghi_park_arm(struct ghi_gthread *self, enum ghi_reason why, c
 	ghi_wake_arm(&self->wake);
 }
 
+/* Instead of parking, once none but a signaller can find it: its notify changes nothing. */
+static inline void ghi_park_disarm(struct ghi_gthread *self)
+{
+	ghi_wake_take(&self->wake);
+	self->reason = GHI_PARK_NONE;
+}
+
 /* (P3)-(P5) sleeps until notified; returns what ended it (enum ghi_wakeup). */
 uint32_t ghi_park(struct ghi_gthread *self);
 

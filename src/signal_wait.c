@@ -152,8 +152,7 @@ static int wait_once(struct ghi_gthread *self, uint64_t want, siginfo_t *info, u
 			ghi_list_remove(&w.link);
 		ghi_unlock(&waiters.lock);
 	} else if (!r) {
-		ghi_wake_take(&self->wake);
-		self->reason = GHI_PARK_NONE;
+		ghi_park_disarm(self);
 	}
 	store_relaxed(&self->sig.waits, 0ull);
 	if (w.sig) {

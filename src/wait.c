@@ -39,11 +39,8 @@ static int arm(struct ghi_gthread *self, enum ghi_reason why, const void *object
 		r = cancellable && ghi_cancel_requested(self) ? -ECANCELED
 		    : ghi_signal_due(self)		      ? -EINTR
 							      : 0;
-	if (__builtin_expect(r, 0)) {
-		/* Nobody but a signaller can have found us yet, and its notify changes nothing. */
-		ghi_wake_take(&self->wake);
-		self->reason = GHI_PARK_NONE;
-	}
+	if (__builtin_expect(r, 0))
+		ghi_park_disarm(self);
 	return r;
 }
 
@@ -99,8 +96,7 @@ int ghi_wait_fd(struct ghi_gthread *self, int fd, int dir, uint32_t seq, uint64_
 	r = arm_locked(e, fd, w.dirs);
 	if (r || load_relaxed(&e->seq[dir]) != seq) { /* (F3) */
 		ghi_unlock(&e->lock);
-		ghi_wake_take(&self->wake);
-		self->reason = GHI_PARK_NONE;
+		ghi_park_disarm(self);
 		goto out;
 	}
 	bool first = ghi_fd_join(e, fd, &w); /* (F4) */

@@ -4,14 +4,8 @@
  * lock as 2 because others may wait behind him.  After the word is released the unlocker touches
  * only the lot, never the mutex: it may be destroyed and freed by then.
  */
-#include <errno.h>
-
 #include "src/lot.h"
-#include "src/sync/sync.h"
-
-enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2, PROTECT = 64, SHARED = 128 };
-
-#define LOCK(m) ((uint32_t *)&(m)->__data.__lock)
+#include "src/sync/mutex_int.h"
 
 bool ghi_sync_native;
 
@@ -40,7 +34,7 @@ static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
 {
 	uint64_t deadline;
 
-	while (xchg_acq_rel(LOCK(m), 2u) != 0) {
+	while (xchg_acq_rel(ghi_mutex_word(m), 2u) != 0) {
 		/* Converted anew each time: the wall clock may have been set meanwhile. */
 		int r = ghi_until_deadline(until, &deadline);
 		if (r)
@@ -49,7 +43,7 @@ static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
 			return ETIMEDOUT;
 		struct ghi_lot_wait w = {.key = m,
 					 .validate = still_contended,
-					 .arg = LOCK(m),
+					 .arg = ghi_mutex_word(m),
 					 .deadline = deadline,
 					 .why = GHI_PARK_MUTEX,
 					 .uninterruptible = true};
@@ -64,7 +58,7 @@ static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
 static inline int acquire(pthread_mutex_t *m, const struct ghi_until *until)
 {
 	uint32_t free = 0;
-	if (__builtin_expect(cas_acquire(LOCK(m), &free, 1u), 1))
+	if (__builtin_expect(cas_acquire(ghi_mutex_word(m), &free, 1u), 1))
 		return 0;
 	return acquire_slow(m, until);
 }
@@ -80,14 +74,8 @@ int ghi_mutex_lock(pthread_mutex_t *m, const struct ghi_until *until)
 	int32_t me = ghi_lock_owner();
 	int type = m->__data.__kind & TYPE, r;
 
-	if (type == RECURSIVE && load_relaxed(&m->__data.__owner) == me) {
-		if (m->__data.__count + 1 == 0)
-			return EAGAIN;
-		m->__data.__count++;
-		return 0;
-	}
-	if (type == ERRORCHECK && load_relaxed(&m->__data.__owner) == me)
-		return EDEADLK;
+	if ((type == RECURSIVE || type == ERRORCHECK) && load_relaxed(&m->__data.__owner) == me)
+		return ghi_mutex_again(m);
 	if ((r = acquire(m, until)))
 		return r;
 	if (type == RECURSIVE)
@@ -102,13 +90,9 @@ int ghi_mutex_trylock(pthread_mutex_t *m)
 	int type = m->__data.__kind & TYPE;
 	uint32_t free = 0;
 
-	if (type == RECURSIVE && load_relaxed(&m->__data.__owner) == me) {
-		if (m->__data.__count + 1 == 0)
-			return EAGAIN;
-		m->__data.__count++;
-		return 0;
-	}
-	if (!cas_acquire(LOCK(m), &free, 1u))
+	if (type == RECURSIVE && load_relaxed(&m->__data.__owner) == me)
+		return ghi_mutex_again(m);
+	if (!cas_acquire(ghi_mutex_word(m), &free, 1u))
 		return EBUSY;
 	if (type == RECURSIVE)
 		m->__data.__count = 1;
@@ -118,17 +102,13 @@ int ghi_mutex_trylock(pthread_mutex_t *m)
 
 int ghi_mutex_unlock(pthread_mutex_t *m)
 {
-	int type = m->__data.__kind & TYPE;
-
-	if (type == RECURSIVE || type == ERRORCHECK) {
-		if (load_relaxed(&m->__data.__owner) != ghi_lock_owner())
-			return EPERM;
-		if (type == RECURSIVE && --m->__data.__count != 0)
-			return 0;
-	}
+	if (ghi_mutex_not_mine(m))
+		return EPERM;
+	if (ghi_mutex_once_less(m))
+		return 0;
 	store_relaxed(&m->__data.__owner, 0);
 	m->__data.__nusers--;
-	if (xchg_acq_rel(LOCK(m), 0u) == 2)
+	if (xchg_acq_rel(ghi_mutex_word(m), 0u) == 2)
 		ghi_lot_wake(m, 1, 0, NULL, NULL);
 	return 0;
 }
@@ -137,10 +117,10 @@ int ghi_mutex_unlock(pthread_mutex_t *m)
  * be destroyed meanwhile. */
 bool ghi_mutex_cond_unlock(pthread_mutex_t *m)
 {
-	if ((m->__data.__kind & TYPE) == RECURSIVE && --m->__data.__count != 0)
+	if (ghi_mutex_once_less(m))
 		return false;
 	store_relaxed(&m->__data.__owner, 0);
-	if (xchg_acq_rel(LOCK(m), 0u) == 2)
+	if (xchg_acq_rel(ghi_mutex_word(m), 0u) == 2)
 		ghi_lot_wake(m, 1, 0, NULL, NULL);
 	return true;
 }
@@ -160,20 +140,15 @@ void ghi_mutex_cond_relock(pthread_mutex_t *m, bool held)
 
 int ghi_mutex_cond_check(pthread_mutex_t *m)
 {
-	int type = m->__data.__kind & TYPE;
-
 	if (ghi_robust_ours(m))
 		return ghi_robust_held(m) ? 0 : EPERM;
-	return (type == RECURSIVE || type == ERRORCHECK) &&
-		       load_relaxed(&m->__data.__owner) != ghi_lock_owner()
-		   ? EPERM
-		   : 0;
+	return ghi_mutex_not_mine(m) ? EPERM : 0;
 }
 
 /* Under the bucket locks of the condition and of the mutex. */
 bool ghi_mutex_hold_for_waiter(void *mutex, bool one_is_awake)
 {
-	uint32_t *word = LOCK((pthread_mutex_t *)mutex);
+	uint32_t *word = ghi_mutex_word(mutex);
 	uint32_t seen = load_relaxed(word);
 
 	if (one_is_awake)

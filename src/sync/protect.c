@@ -5,18 +5,11 @@
  * waiters sleep in the kernel.  As natively only a thread with a real-time policy, at or below the
  * ceiling, may lock one; nobody's priority is raised, as gthreads have none to the kernel.
  */
-#include <errno.h>
-
 #include "src/sched.h"
-#include "src/sync/sync.h"
+#include "src/sync/mutex_int.h"
 
 #define CEILING 0xfff80000u
-enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2, PROTECT = 64, SHARED = 128, SHIFT = 19 };
-
-static uint32_t *word_of(pthread_mutex_t *m)
-{
-	return (uint32_t *)&m->__data.__lock;
-}
+enum { SHIFT = 19 };
 
 bool ghi_protect_ours(const pthread_mutex_t *m)
 {
@@ -37,7 +30,7 @@ static bool may_lock(const struct ghi_gthread *self, int ceiling)
 static long futex(pthread_mutex_t *m, int op, uint32_t value, const struct timespec *at)
 {
 	op |= m->__data.__kind & SHARED ? 0 : FUTEX_PRIVATE_FLAG;
-	return ghi_sys(SYS_futex, word_of(m), op, value, at, 0, FUTEX_BITSET_MATCH_ANY);
+	return ghi_sys(SYS_futex, ghi_mutex_word(m), op, value, at, 0, FUTEX_BITSET_MATCH_ANY);
 }
 
 static int wait(pthread_mutex_t *m, uint32_t value, const struct ghi_until *until)
@@ -61,31 +54,23 @@ static int wait(pthread_mutex_t *m, uint32_t value, const struct ghi_until *unti
 int ghi_protect_lock(pthread_mutex_t *m, const struct ghi_until *until, bool try)
 {
 	int32_t me = ghi_lock_owner();
-	int type = m->__data.__kind & TYPE, r;
+	int r;
 	uint32_t take = 1; /* 2 once we have waited: others may wait behind us */
 
-	if (load_relaxed(&m->__data.__owner) == me) {
-		if (type == ERRORCHECK)
-			return EDEADLK;
-		if (type == RECURSIVE) {
-			if (m->__data.__count + 1 == 0)
-				return EAGAIN;
-			m->__data.__count++;
-			return 0;
-		}
-	}
+	if (load_relaxed(&m->__data.__owner) == me && (r = ghi_mutex_again(m)) >= 0)
+		return r;
 	for (;;) {
-		uint32_t seen = load_relaxed(word_of(m)), ceiling = seen & CEILING;
+		uint32_t seen = load_relaxed(ghi_mutex_word(m)), ceiling = seen & CEILING;
 		if (!may_lock(ghi_self(), (int)(ceiling >> SHIFT)))
 			return EINVAL;
 		if (seen == ceiling) {
-			if (cas_acquire(word_of(m), &seen, ceiling | take))
+			if (cas_acquire(ghi_mutex_word(m), &seen, ceiling | take))
 				break;
 			continue;
 		}
 		if (try)
 			return EBUSY;
-		if (seen != (ceiling | 2) && !cas_acquire(word_of(m), &seen, ceiling | 2))
+		if (seen != (ceiling | 2) && !cas_acquire(ghi_mutex_word(m), &seen, ceiling | 2))
 			continue;
 		take = 2;
 		if ((r = wait(m, ceiling | 2, until)))
@@ -99,22 +84,19 @@ int ghi_protect_lock(pthread_mutex_t *m, const struct ghi_until *until, bool try
 
 int ghi_protect_unlock(pthread_mutex_t *m)
 {
-	int type = m->__data.__kind & TYPE;
-	uint32_t seen = load_relaxed(word_of(m));
+	uint32_t seen = load_relaxed(ghi_mutex_word(m));
 
-	if (type == RECURSIVE || type == ERRORCHECK) {
-		if (load_relaxed(&m->__data.__owner) != ghi_lock_owner())
-			return EPERM;
-		if (type == RECURSIVE && --m->__data.__count != 0)
-			return 0;
-	}
+	if (ghi_mutex_not_mine(m))
+		return EPERM;
+	if (ghi_mutex_once_less(m))
+		return 0;
 	store_relaxed(&m->__data.__owner, 0);
 	m->__data.__nusers--;
 	int kind = m->__data.__kind; /* before the last touch: it may be destroyed then */
-	while (!cas_release(word_of(m), &seen, seen & CEILING))
+	while (!cas_release(ghi_mutex_word(m), &seen, seen & CEILING))
 		;
 	if ((seen & ~CEILING) > 1)
-		ghi_sys(SYS_futex, word_of(m),
+		ghi_sys(SYS_futex, ghi_mutex_word(m),
 			FUTEX_WAKE | (kind & SHARED ? 0 : FUTEX_PRIVATE_FLAG), 1);
 	return 0;
 }

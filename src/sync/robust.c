@@ -13,19 +13,17 @@
  * pthread_mutex_consistent is libc's.  Waiters sleep in the kernel.  Priority inheritance makes no
  * difference here.
  */
-#include <errno.h>
 #include <limits.h>
 #include <stddef.h>
 
 #include "src/runtime.h"
 #include "src/sched.h"
-#include "src/sync/sync.h"
+#include "src/sync/mutex_int.h"
 #include "src/tls.h"
 
 #define WAITERS 0x80000000u
 #define DIED	0x40000000u
 #define TID	0x3fffffffu
-enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2 };
 enum { INCONSISTENT = INT_MAX, NOTRECOVERABLE = INT_MAX - 1 };
 
 /* What the kernel knows: entries are linked by their addresses, NPTL's list through __list. */
@@ -38,11 +36,6 @@ struct head {
 static ghi_lock_t list_lock;
 static struct head *list; /* the keeper's */
 static int list_pid;	  /* the process it was asked for */
-
-static uint32_t *word_of(pthread_mutex_t *m)
-{
-	return (uint32_t *)&m->__data.__lock;
-}
 
 static int32_t *holder_of(const pthread_mutex_t *m)
 {
@@ -122,14 +115,14 @@ bool ghi_robust_held(const pthread_mutex_t *m)
 
 static void wake(pthread_mutex_t *m)
 {
-	ghi_sys(SYS_futex, word_of(m), FUTEX_WAKE, 1);
+	ghi_sys(SYS_futex, ghi_mutex_word(m), FUTEX_WAKE, 1);
 }
 
 static bool swap(pthread_mutex_t *m, uint32_t *seen, int pid, uint32_t waiters)
 {
 	uint32_t kept = *seen & DIED ? *seen & WAITERS : 0;
 	struct head *h = begin(m);
-	bool got = cas_acquire(word_of(m), seen, (uint32_t)pid | kept | waiters);
+	bool got = cas_acquire(ghi_mutex_word(m), seen, (uint32_t)pid | kept | waiters);
 	if (got) {
 		store_relaxed(holder_of(m), ghi_lock_owner());
 		link_to(h, m);
@@ -146,7 +139,8 @@ static void release(pthread_mutex_t *m, int owner, bool user)
 	if (user)
 		m->__data.__nusers--;
 	store_relaxed(holder_of(m), 0);
-	uint32_t was = xchg_acq_rel(word_of(m), 0u); /* the last touch: it may be destroyed */
+	uint32_t was =
+	    xchg_acq_rel(ghi_mutex_word(m), 0u); /* the last touch: it may be destroyed */
 	end();
 	if (was & WAITERS)
 		wake(m);
@@ -183,12 +177,12 @@ static int wait(pthread_mutex_t *m, uint32_t seen, const struct ghi_until *until
 		return ETIMEDOUT; /* the kernel knows no time before the epoch */
 	if (until && until->clock == CLOCK_REALTIME)
 		op |= FUTEX_CLOCK_REALTIME;
-	if (!(seen & WAITERS) && !cas_acq_rel(word_of(m), &seen, seen | WAITERS))
+	if (!(seen & WAITERS) && !cas_acq_rel(ghi_mutex_word(m), &seen, seen | WAITERS))
 		return 0; /* look again */
 	if (self)
 		ghi_blocking_begin(self);
-	long r = ghi_sys(SYS_futex, word_of(m), op, seen | WAITERS, until ? until->abs : NULL, 0,
-			 FUTEX_BITSET_MATCH_ANY);
+	long r = ghi_sys(SYS_futex, ghi_mutex_word(m), op, seen | WAITERS,
+			 until ? until->abs : NULL, 0, FUTEX_BITSET_MATCH_ANY);
 	if (self)
 		ghi_blocking_end(self);
 	return r == -ETIMEDOUT ? ETIMEDOUT : 0;
@@ -196,21 +190,13 @@ static int wait(pthread_mutex_t *m, uint32_t seen, const struct ghi_until *until
 
 int ghi_robust_lock(pthread_mutex_t *m, const struct ghi_until *until, bool try)
 {
-	int type = m->__data.__kind & TYPE, pid = sys_getpid(), r;
+	int pid = sys_getpid(), r;
 	uint32_t waiters = 0; /* once we have waited, others may wait behind us */
 
-	if (held_by(m, pid, ghi_lock_owner())) {
-		if (type == ERRORCHECK)
-			return EDEADLK;
-		if (type == RECURSIVE) {
-			if (m->__data.__count + 1 == 0)
-				return EAGAIN;
-			m->__data.__count++;
-			return 0;
-		}
-	}
+	if (held_by(m, pid, ghi_lock_owner()) && (r = ghi_mutex_again(m)) >= 0)
+		return r;
 	for (;;) {
-		uint32_t seen = load_relaxed(word_of(m));
+		uint32_t seen = load_relaxed(ghi_mutex_word(m));
 		if (seen == 0 || (seen & DIED)) {
 			if (swap(m, &seen, pid, waiters))
 				return taken(m, seen);
@@ -226,12 +212,11 @@ int ghi_robust_lock(pthread_mutex_t *m, const struct ghi_until *until, bool try)
 
 int ghi_robust_unlock(pthread_mutex_t *m)
 {
-	int type = m->__data.__kind & TYPE;
 	bool lost = m->__data.__owner == INCONSISTENT;
 
 	if (!ghi_robust_held(m))
 		return EPERM;
-	if (type == RECURSIVE && --m->__data.__count != 0)
+	if (ghi_mutex_once_less(m))
 		return lost ? ENOTRECOVERABLE : 0;
 	release(m, lost ? NOTRECOVERABLE : 0, true);
 	return 0;
@@ -257,8 +242,8 @@ void ghi_robust_exit(void)
 			__asm__ volatile("" ::: "memory");
 			unlink_it(m);
 			store_relaxed(holder_of(m), 0);
-			was = load_relaxed(word_of(m));
-			while (!cas_acq_rel(word_of(m), &was, (was & WAITERS) | DIED))
+			was = load_relaxed(ghi_mutex_word(m));
+			while (!cas_acq_rel(ghi_mutex_word(m), &was, (was & WAITERS) | DIED))
 				;
 			__asm__ volatile("" ::: "memory");
 			list->pending = NULL;
@@ -274,8 +259,8 @@ void ghi_robust_exit(void)
 
 static void rename_to(pthread_mutex_t *m, uint32_t tid)
 {
-	uint32_t seen = load_relaxed(word_of(m));
-	while (!cas_acq_rel(word_of(m), &seen, (seen & ~TID) | tid))
+	uint32_t seen = load_relaxed(ghi_mutex_word(m));
+	while (!cas_acq_rel(ghi_mutex_word(m), &seen, (seen & ~TID) | tid))
 		;
 }
 

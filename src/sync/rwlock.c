@@ -89,8 +89,6 @@ static int wait_turn(pthread_rwlock_t *l, const struct ghi_until *until, uint32_
 	return 0; /* look again */
 }
 
-static void wake_next(pthread_rwlock_t *l);
-
 int ghi_rwlock_rdlock(pthread_rwlock_t *l, const struct ghi_until *until, bool try)
 {
 	uint32_t s = load_relaxed(state_of(l));

@@ -33,6 +33,11 @@ def test_fork_in_a_handler_that_interrupts_a_call(agree):
     agree("proc_fork_handler")
 
 
+def test_fork_in_a_handler_that_interrupts_a_condition(agree):
+    """The child's wait went on in a queue that the fork had emptied, if the handler had started the runtime."""
+    agree("cond_fork_handler")
+
+
 def test_fork_while_others_allocate_and_print(agree):
     agree("proc_fork_busy")
 

@@ -274,6 +274,8 @@ void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 		pools[i].free = NULL;
 		pools[i].count = 0;
 	}
+	if (survivor)
+		survivor->away = NULL; /* the lot is empty: lot.c finds its waits ended */
 	/* libc's fork() leaves only the caller on its lists; the pooled blocks go back on them, for
 	 * a dlopen() that comes when they are in use again.  All of them or none: after a clone()
 	 * alone they are still there. */

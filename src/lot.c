@@ -106,9 +106,10 @@ void ghi_lot_abandon(struct ghi_gthread *self)
 /* A handler left by unwinding: a cancellation, or an exception. */
 static void unwound(struct waiter **w)
 {
-	if (!*w || ghi_self()->away != *w)
+	struct ghi_gthread *self = ghi_self();
+	if (!*w || !self || self->away != *w)
 		return;
-	ghi_self()->away = (*w)->outer;
+	self->away = (*w)->outer;
 	ghi_nosig_enter();
 	leave_queue(*w);
 	ghi_nosig_leave();
@@ -129,9 +130,11 @@ static int run_handlers(const struct ghi_lot_wait *req, struct waiter *w)
 		ghi_nosig_leave();
 		ghi_nosig_enter();
 		left = NULL;
+		/* The handler forked and this is the child, whose lot is empty; or it jumped from
+		 * one handler to another (ghi_lot_abandon). */
+		if (ghi_self() != self || self->away != w)
+			return 1;
 		self->away = w->outer;
-		if (ghi_self() != self)
-			return 1; /* the handler forked, and this is the child: an empty lot */
 		r = req->uninterruptible ? ghi_wait_arm_uncancellable(self, req->why, req->key)
 					 : ghi_wait_arm(self, req->why, req->key);
 	} while (r == -EINTR); /* another one */

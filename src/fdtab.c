@@ -99,12 +99,11 @@ void ghi_fd_fire(int fd, uint32_t generation, uint32_t events, struct ghi_gthrea
 	ghi_unlock(&e->lock);
 }
 
-void ghi_fd_pass_on(struct ghi_fd *e, int dir)
+/* As if an event had come for one waiter. */
+static void pretend(struct ghi_fd *e, int dir)
 {
 	struct ghi_gthread *ready = NULL;
 
-	if (ghi_list_empty(&e->waiters)) /* a hint: a waiter that joins later has checked seq */
-		return;
 	ghi_nosig_enter();
 	ghi_lock(&e->lock);
 	store_release(&e->seq[dir], e->seq[dir] + 1);
@@ -112,6 +111,12 @@ void ghi_fd_pass_on(struct ghi_fd *e, int dir)
 	ghi_unlock(&e->lock);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
+}
+
+void ghi_fd_pass_on(struct ghi_fd *e, int dir)
+{
+	if (!ghi_list_empty(&e->waiters)) /* a hint: a waiter that joins later has checked seq */
+		pretend(e, dir);
 }
 
 /* Under the lock: the number means nothing any more. */
@@ -302,25 +307,18 @@ void ghi_fd_sweep(uint64_t now)
 bool ghi_fd_accept_enter(struct ghi_fd *e)
 {
 	uint8_t now = GHI_FD_ACCEPT_FREE;
-	while (!cas_acq_rel(&e->accepting, &now, (uint8_t)(now ? GHI_FD_ACCEPT_CROWDED : 1)))
+	while (!cas_acq_rel(&e->accepting, &now,
+			    (uint8_t)(now ? GHI_FD_ACCEPT_CROWDED : GHI_FD_ACCEPT_HELD)))
 		;
 	return now == GHI_FD_ACCEPT_FREE;
 }
 
 void ghi_fd_accept_leave(struct ghi_fd *e)
 {
-	struct ghi_gthread *ready = NULL;
-
-	if (xchg_acq_rel(&e->accepting, (uint8_t)GHI_FD_ACCEPT_FREE) != GHI_FD_ACCEPT_CROWDED)
-		return;
-	/* Not ghi_fd_pass_on: who was turned away may be about to join, with the old seq. */
-	ghi_nosig_enter();
-	ghi_lock(&e->lock);
-	store_release(&e->seq[GHI_RD], e->seq[GHI_RD] + 1);
-	wake_waiters(e, 1u << GHI_RD, GHI_WOKEN_FD, false, &ready);
-	ghi_unlock(&e->lock);
-	ghi_ready_batch(ready);
-	ghi_nosig_leave();
+	/* Without a look at the list: who was turned away may be about to join, with the old seq.
+	 */
+	if (xchg_acq_rel(&e->accepting, (uint8_t)GHI_FD_ACCEPT_FREE) == GHI_FD_ACCEPT_CROWDED)
+		pretend(e, GHI_RD);
 }
 
 /* ---- shared files, fork --------------------------------------------------------------------- */

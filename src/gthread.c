@@ -244,12 +244,7 @@ struct ghi_gthread *ghi_gthread_of(uintptr_t pthread)
 struct ghi_gthread *ghi_gthread_by_tid(int32_t tid)
 {
 	struct ghi_gthread *m = ghi_runtime_main();
-	if (!m || m->tid == tid)
-		return m;
-	for (struct ghi_gthread *g = tid >= (int32_t)TID_FIRST ? all : NULL; g; g = g->all_next)
-		if (g->tid == tid && load_acquire(&g->life) == GHI_LIFE_ALIVE)
-			return g;
-	return NULL;
+	return !m || m->tid == tid ? m : ghi_gthread_of_tid(tid);
 }
 
 struct ghi_gthread *ghi_gthread_of_tid(int32_t tid)

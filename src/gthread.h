@@ -257,7 +257,7 @@ void ghi_gthread_recycle(struct ghi_gthread *g);
 struct ghi_gthread *ghi_gthread_of(uintptr_t pthread);
 /* The same by what gettid() answers it; not the main thread. */
 struct ghi_gthread *ghi_gthread_of_tid(int32_t tid);
-/* The gthread with this virtual id, or NULL. */
+/* And the main thread, while the runtime runs. */
 struct ghi_gthread *ghi_gthread_by_tid(int32_t tid);
 /* Every mapping ever made, newest first, linked by all_next. */
 struct ghi_gthread *ghi_gthread_all(void);

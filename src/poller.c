@@ -98,14 +98,10 @@ int ghi_poller_signals(uint64_t set)
 
 int ghi_poller_arm(int fd, uint32_t generation)
 {
-	uint64_t tag = (uint64_t)generation << 32 | (uint32_t)fd;
-	uint32_t events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET;
-	int r = add(fd, tag, events);
-	if (r == -EEXIST) { /* the number was closed and reused behind our back, same file */
-		struct epoll_event ev = {.events = events, .data.u64 = tag};
-		r = (int)ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_MOD, fd, &ev);
-	}
-	return r;
+	int r = add(fd, (uint64_t)generation << 32 | (uint32_t)fd,
+		    EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET);
+	/* The number was closed and reused behind our back, same file. */
+	return r == -EEXIST ? ghi_poller_rearm(fd, generation, 3) : r;
 }
 
 int ghi_poller_rearm(int fd, uint32_t generation, unsigned dirs)

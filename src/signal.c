@@ -23,7 +23,9 @@ enum { ALTSTACK = 32 << 10 };
 
 bool ghi_signal_active, ghi_signal_taken_over;
 
-static struct sigaction actions[GHI_NSIG]; /* as the program set them; under actions_lock */
+/* As the program set them; changed under actions_lock, but for SA_RESETHAND, which takes effect in
+ * a handler. */
+static struct sigaction actions[GHI_NSIG];
 static ghi_lock_t actions_lock;
 uint64_t ghi_sig_flushes = 1;
 static uint64_t flushed_at[GHI_NSIG];
@@ -67,8 +69,7 @@ static void install(int sig)
 	if (ghi_sig_is_handler(&k)) {
 		k.sa_sigaction = ghi_sig_on_signal;
 		k.sa_flags = (k.sa_flags | SA_SIGINFO) & ~(int)SA_RESETHAND;
-		uint64_t all = ~GHI_SIG_OURS | BIT(GHI_SIG_KICK);
-		memcpy(&k.sa_mask, &all, sizeof(all));
+		memcpy(&k.sa_mask, &ghi_sig_everything, sizeof(ghi_sig_everything));
 		if (BIT(sig) & FAULTS)
 			k.sa_flags |= SA_ONSTACK;
 	} else if (k.sa_handler == SIG_DFL && (BIT(sig) & CRASHES) && ghi_config.crash_report) {

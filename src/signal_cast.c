@@ -13,7 +13,7 @@ static struct {
 	ghi_lock_t lock;
 	void (*fn)(void *);
 	void *arg;
-	uint32_t round, left;
+	uint32_t left;
 } cast;
 
 /* With SA_RESTART: a blocked call of the program must not notice. */
@@ -33,7 +33,6 @@ void ghi_sig_on_kick(int sig, siginfo_t *info, void *context)
 {
 	struct ghi_gthread *self = ghi_self();
 	ucontext_t *uc = context;
-	uint64_t all = ~BIT(GHI_SIG_CAST);
 
 	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig || self->sig.looping ||
 	    !load_relaxed(&self->sig_pending))
@@ -43,7 +42,7 @@ void ghi_sig_on_kick(int sig, siginfo_t *info, void *context)
 	self->sig.looping = true;
 	do {
 		ghi_signal_run_pending();
-		sys_sigprocmask(SIG_SETMASK, &all, NULL);
+		sys_sigprocmask(SIG_SETMASK, &ghi_sig_everything, NULL);
 		self = ghi_self();
 		if (!self)
 			return; /* a fork's child */
@@ -144,8 +143,8 @@ void ghi_signal_broadcast(void (*fn)(void *), void *arg)
 	ghi_nosig_enter();
 	while (!cas_acquire(&cast.lock, &(ghi_lock_t){0}, 1u))
 		ghi_sys(SYS_sched_yield);
-	store_release(&cast.fn, fn);
 	cast.arg = arg;
+	store_release(&cast.fn, fn);
 	ndone = 0;
 	fn(arg);
 	done[ndone++] = sys_gettid();

@@ -13,6 +13,8 @@
 #define FAULTS	 GHI_SIG_FAULTS
 /* What nobody blocks: SIGKILL and SIGSTOP, and the two of the runtime. */
 #define UNBLOCKABLE (BIT(SIGKILL) | BIT(SIGSTOP) | GHI_SIG_OURS)
+/* Blocked while we handle one: a broadcast must get through all the same. */
+static const uint64_t ghi_sig_everything = ~BIT(GHI_SIG_CAST);
 
 enum { GHI_TO_THREAD, GHI_TO_PROCESS };
 
@@ -49,7 +51,7 @@ bool ghi_sig_is_void(const struct ghi_siginfo_node *n);
 /* The alternate stack of a worker, where the kernel puts the frames of some handlers. */
 void ghi_sig_worker_altstack(const struct ghi_worker *w, stack_t *ret);
 
-/* signal_queue.c: async-signal-safe where it says so */
+/* signal_queue.c: without locks, for handlers too; a list is its gthread's alone. */
 struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool shared);
 void ghi_sig_node_free(struct ghi_gthread *g, struct ghi_siginfo_node *n);
 /* The same, and what it said. */

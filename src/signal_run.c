@@ -22,8 +22,6 @@
 #define SS_AUTODISARM (1u << 31)
 #endif
 
-static const uint64_t everything = ~BIT(GHI_SIG_CAST);
-
 static bool within(const stack_t *s, const char *sp)
 {
 	return s->ss_sp && sp > (char *)s->ss_sp && sp <= (char *)s->ss_sp + s->ss_size;
@@ -72,7 +70,7 @@ static void leave_frame(ucontext_t *uc, bool bottom)
 	uint64_t after;
 	bool looping;
 
-	sys_sigprocmask(SIG_SETMASK, &everything, NULL);
+	sys_sigprocmask(SIG_SETMASK, &ghi_sig_everything, NULL);
 	ghi_cancel_leave_window(uc);
 	self = ghi_self(); /* NULL: a fork's child, which the kernel's values suit */
 	if (!self)
@@ -89,7 +87,7 @@ static void leave_frame(ucontext_t *uc, bool bottom)
 			break;
 		self->sig.looping = true;
 		ghi_signal_run_pending();
-		sys_sigprocmask(SIG_SETMASK, &everything, NULL);
+		sys_sigprocmask(SIG_SETMASK, &ghi_sig_everything, NULL);
 		if (!ghi_self())
 			return;
 	}
@@ -228,7 +226,7 @@ static int send_due(struct ghi_gthread *self)
 			continue;
 		}
 		if (!sent++)
-			sys_sigprocmask(SIG_SETMASK, &everything, NULL);
+			sys_sigprocmask(SIG_SETMASK, &ghi_sig_everything, NULL);
 		mask |= BIT(sig);
 		if (!ghi_sig_is_handler(&act)) {
 			ghi_sig_node_free(self, n);

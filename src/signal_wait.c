@@ -136,9 +136,8 @@ static int wait_once(struct ghi_gthread *self, uint64_t want, siginfo_t *info, u
 	ghi_list_append(&waiters.list, &w.link);
 	fence_seq_cst(); /* (V2) */
 	sig = take_own(self, want, info);
-	if (!sig && !w.sig) {
+	if (!sig)
 		serve(&ready); /* (V3) */
-	}
 	bool park = !r && !sig && !w.sig;
 	if (!park && !w.sig)
 		ghi_list_remove(&w.link);

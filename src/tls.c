@@ -124,6 +124,16 @@ static void fill_head(uintptr_t tcb, int32_t tid)
 
 static ghi_lock_t list_lock;
 
+static void enlist(struct ghi_list_t *node, struct ghi_list_t *head)
+{
+	ghi_lock(&list_lock);
+	node->prev = head;
+	node->next = head->next;
+	head->next->prev = node;
+	store_release(&head->next, node);
+	ghi_unlock(&list_lock);
+}
+
 void ghi_tls_after_fork(void)
 {
 	list_lock = 0;
@@ -133,23 +143,9 @@ void ghi_tls_after_fork(void)
 	/* libc has put the caller's block on the list of stacks that it made itself; the next fork
 	 * would put it with the free ones, while it is one of ours. */
 	struct ghi_list_t *node = (void *)(ghi_tp_get() + (uintptr_t)ghi_libc.list);
-	struct ghi_list_t *head = ghi_libc.stack_user;
 	node->next->prev = node->prev;
 	node->prev->next = node->next;
-	node->prev = head;
-	node->next = head->next;
-	head->next->prev = node;
-	head->next = node;
-}
-
-static void enlist(struct ghi_list_t *node, struct ghi_list_t *head)
-{
-	ghi_lock(&list_lock);
-	node->prev = head;
-	node->next = head->next;
-	head->next->prev = node;
-	store_release(&head->next, node);
-	ghi_unlock(&list_lock);
+	enlist(node, ghi_libc.stack_user);
 }
 
 int ghi_tls_build(uintptr_t tcb, int32_t tid)
@@ -163,12 +159,10 @@ int ghi_tls_build(uintptr_t tcb, int32_t tid)
 	 * each TCB joins it once and stays.  glibc walks forward under a lock that we cannot take,
 	 * so the node is complete before one release store makes it visible. */
 	struct ghi_list_t *node = (void *)(tcb + (uintptr_t)ghi_libc.list);
-	struct ghi_list_t *head = ghi_libc.stack_user;
-	if (!head) {
+	if (ghi_libc.stack_user)
+		enlist(node, ghi_libc.stack_user);
+	else
 		node->next = node->prev = node;
-		return 0;
-	}
-	enlist(node, head);
 	return 0;
 }
 

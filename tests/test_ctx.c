@@ -192,24 +192,6 @@ START_TEST(a_million_switches)
 }
 END_TEST
 
-static void called(void *arg)
-{
-	*(uintptr_t *)arg = (uintptr_t)__builtin_frame_address(0);
-	snprintf(printed, sizeof(printed), "%f", 0.5);
-}
-
-START_TEST(a_call_on_another_stack_comes_back)
-{
-	uintptr_t frame = 0;
-	volatile uint64_t local = 77;
-	ghi_ctx_call_on(stack + STACK - _i, called, &frame);
-	ck_assert_uint_eq(frame % 16, 0);
-	ck_assert(frame > (uintptr_t)stack && frame < (uintptr_t)stack + STACK);
-	ck_assert_uint_eq(local, 77);
-	ck_assert_str_eq(printed, "0.500000");
-}
-END_TEST
-
 /* ---- unwinding ------------------------------------------------------------------------------ */
 
 extern void ghi_ctx_entry(void);
@@ -288,7 +270,6 @@ Suite *suite_ctx(void)
 	add_loop(s, entry_is_aligned_and_gets_its_argument, 17);
 	add_test(s, a_switch_in_deep_recursion_keeps_every_frame);
 	add_test(s, a_million_switches);
-	add_loop(s, a_call_on_another_stack_comes_back, 17);
 	add_loop(s, unwinding_stops_at_the_entry, 2);
 	return s;
 }

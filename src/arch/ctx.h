@@ -19,9 +19,6 @@ void ghi_ctx_switch(void **save, void *to);
  * Returns the stack pointer to hand to ghi_ctx_switch. */
 void *ghi_ctx_make(void *top, void (*entry)(void *), void *arg);
 
-/* Calls fn(arg) on another stack and comes back; used to run handlers on an alternate stack. */
-void ghi_ctx_call_on(void *top, void (*fn)(void *), void *arg);
-
 /* Leaves this stack for good: rsp becomes `frame`, which begins with a return address (a kernel's
  * signal frame), and fn(sig, info, uc) is entered as if called from there. */
 _Noreturn void ghi_ctx_enter_frame(void *frame, void (*fn)(int, void *, void *), int sig,

@@ -1,4 +1,4 @@
-/* Context switch, first entry and call-on-stack for x86-64; contract in src/arch/ctx.h, layout in
+/* Context switch and first entry for x86-64; contract in src/arch/ctx.h, layout in
  * frame.h.  Leaves by pop and jmp: a ret would always be mispredicted, the return stack buffer
  * belongs to the context that was left. */
 #include "src/arch/x86_64/frame.h"
@@ -98,30 +98,6 @@ ghi_ctx_entry:
 	ud2
 	.cfi_endproc
 	.size	ghi_ctx_entry, . - ghi_ctx_entry
-
-/* void ghi_ctx_call_on(void *top = rdi, void (*fn)(void *) = rsi, void *arg = rdx) */
-	.globl	ghi_ctx_call_on
-	.hidden	ghi_ctx_call_on
-	.type	ghi_ctx_call_on, @function
-	.p2align 4
-ghi_ctx_call_on:
-	.cfi_startproc
-	pushq	%rbp
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset rbp, 0
-	movq	%rsp, %rbp
-	.cfi_def_cfa_register rbp
-	andq	$-16, %rdi
-	movq	%rdi, %rsp
-	movq	%rdx, %rdi
-	callq	*%rsi
-	movq	%rbp, %rsp
-	popq	%rbp
-	.cfi_def_cfa rsp, 8
-	.cfi_restore rbp
-	retq
-	.cfi_endproc
-	.size	ghi_ctx_call_on, . - ghi_ctx_call_on
 
 /* long ghi_ctx_clone(int flags = edi, void *sp = rsi, uintptr_t tp = rdx, void (*entry)(void *) =
  * rcx, void *arg = r8, int *tid = r9): clone(2); the child calls entry(arg) on sp with the thread

@@ -36,6 +36,8 @@ static int answer(int which, int flags)
 	int sent = 0;
 	sigaction(SIGUSR1, &sa, NULL);
 	ready = handled = 0;
+	while (sem_trywait(shared) == 0)
+		; /* the last case may have posted once more than was needed */
 	pthread_t t = spawn(waits, (void *)(intptr_t)which);
 	while (!__atomic_load_n(&ready, __ATOMIC_SEQ_CST))
 		sched_yield();

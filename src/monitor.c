@@ -5,8 +5,8 @@
 #include <pthread.h>
 #include <stdlib.h>
 
-#include "src/fdtab.h"
 #include "src/cputime.h"
+#include "src/fdtab.h"
 #include "src/monitor.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
@@ -92,8 +92,10 @@ static void start_more(struct ghi_slot *s)
 	last = now;
 	for (unsigned i = 0; i < more; i++) {
 		struct ghi_gthread *g = ghi_sched_take_waiting(s);
-		if (g && !ghi_worker_run(g)) {
-			ghi_sched_inbox_push(g);
+		if (!g)
+			return;
+		if (!ghi_worker_run(g)) {
+			ghi_sched_inbox_push(g); /* for the next holder of the slot */
 			return;
 		}
 	}

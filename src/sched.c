@@ -1,6 +1,6 @@
 /* Switching between gthreads and the search order; see sched.h.
  *
- * Lock order: nothing here is held over a switch; the inbox lock is a leaf.
+ * Lock order: nothing here is held over a switch; the locks of the two queues are leaves.
  */
 #include "src/cputime.h"
 #include "src/own.h"

@@ -2,6 +2,7 @@
  *
  * Owns: struct ghi_slot, struct ghi_worker, the shared inbox, the search order, the life of kernel
  * threads.  sched.c: switching and the search order.  worker.c: kernel threads, sleep and wake.
+ * worker_make.c: making and ending them.
  * Called by: park.c (leave, ready), monitor.c (hand-off), runtime.c (start).  Must not know: hooks,
  * descriptors, locks of the program.
  *
@@ -107,10 +108,24 @@ void ghi_yield(void);
 void ghi_blocking_begin(struct ghi_gthread *self);
 void ghi_blocking_end(struct ghi_gthread *self);
 
-/* worker.c */
+/* worker_make.c */
 int ghi_worker_start_first(struct ghi_gthread *main_thread);
 struct ghi_worker *ghi_worker_all(void);
+/* Those that run whatever is runnable: not the owned ones. */
 unsigned ghi_worker_count(void);
+void ghi_worker_discount(void);
+/* One without a kernel thread, used before or new; NULL: no memory. */
+struct ghi_worker *ghi_worker_spare(void);
+/* Gives it a kernel thread, or puts it away again.  0 or -errno. */
+int ghi_worker_clone(struct ghi_worker *w);
+void ghi_worker_shelve(struct ghi_worker *w);
+/* The caller's kernel thread ends. */
+_Noreturn void ghi_worker_end(struct ghi_worker *w);
+void ghi_worker_forget_all(void);
+/* What a worker that sleeps blocks. */
+#define GHI_WORKER_IDLE_MASK (~GHI_SIG_OURS)
+
+/* worker.c */
 unsigned ghi_worker_asleep(void);
 /* Wakes or makes a worker when the idle word allows it; after work was queued. */
 void ghi_worker_notify(void);

@@ -1,19 +1,13 @@
-/* Kernel threads: creating them, their loop, sleep and wake; see sched.h and proto/idle_word.h.
- *
- * A worker's native context is a gthread of its own (TCB, TLS, stack from the same recipe), so that
- * the kernel thread has a valid thread pointer whatever it does.  Workers are made with clone()
- * directly: glibc never learns of them, so fork() in a child does not reclaim their stacks.
+/* Kernel threads: their loop, sleep and wake, who gets a slot; see sched.h and proto/idle_word.h.
  *
  * A worker that finds nothing puts itself on the list of sleepers *before* it gives its slot back,
  * so whoever claims that slot finds somebody to hand it to.
  *
  * A sleeper that nobody needed for a while ends its kernel thread (retire): it leaves the list of
- * sleepers under the lock, so no slot can be on its way to it.  Its struct, native stack and TCB
- * wait for the next kernel thread; the kernel clears `tid` when the old one has left the stack.
+ * sleepers under the lock, so no slot can be on its way to it.  Making kernel threads, and what
+ * waits for the next one, is worker_make.c's.
  */
 #include <errno.h>
-#include <linux/prctl.h>
-#include <sched.h>
 #include <sys/wait.h>
 
 #include "src/monitor.h"
@@ -22,11 +16,8 @@
 #include "src/proto/idle_word.h"
 #include "src/sched.h"
 #include "src/signal.h"
-#include "src/tls.h"
 
-enum { NATIVE_STACK = 128 << 10, ALTSTACK = 48 << 10, SEARCH_ROUNDS = 3 };
-
-#define IDLE_MASK (~GHI_SIG_OURS)
+enum { SEARCH_ROUNDS = 3 };
 
 uint32_t ghi_idle_word;
 
@@ -38,21 +29,7 @@ static struct {
 	bool poller_inside; /* until it has really left: a kick must not reach a second one */
 	struct ghi_slot *slots;
 	unsigned asleep;
-	struct ghi_worker *retired; /* without a kernel thread, or about to be */
 } idle;
-
-static struct ghi_worker *all_workers; /* newest first; pushed only */
-static uint32_t nworkers;
-
-struct ghi_worker *ghi_worker_all(void)
-{
-	return load_acquire(&all_workers);
-}
-
-unsigned ghi_worker_count(void)
-{
-	return load_relaxed(&nworkers);
-}
 
 unsigned ghi_worker_asleep(void)
 {
@@ -151,83 +128,56 @@ void ghi_worker_notify(void)
 	ghi_nosig_leave();
 }
 
-/* Under the lock: one whose kernel thread has ended. */
-static struct ghi_worker *pop_retired(void)
-{
-	for (struct ghi_worker **p = &idle.retired; *p; p = &(*p)->sleep_next) {
-		struct ghi_worker *w = *p;
-		if (load_acquire(&w->tid) == 0) { /* pairs with the kernel's last store */
-			*p = w->sleep_next;
-			return w;
-		}
-	}
-	return NULL;
-}
-
-static void push_retired(struct ghi_worker *w)
+/* Somebody to run what the caller has: a sleeper (*ret_asleep, to be woken), or one that has no
+ * kernel thread yet.  poller_too: the one in the poller will do when no other sleeps. */
+static struct ghi_worker *obtain(bool poller_too, bool may_create, bool *ret_asleep)
 {
 	ghi_lock(&idle.lock);
-	w->sleep_next = idle.retired;
-	idle.retired = w;
+	struct ghi_worker *w = idle.sleepers || poller_too ? pop_sleeper() : NULL;
 	ghi_unlock(&idle.lock);
+	*ret_asleep = w != NULL;
+	if (!w && may_create && ghi_worker_count() < ghi_config.max_workers)
+		w = ghi_worker_spare();
+	return w;
 }
-
-static struct ghi_worker *worker_new(void);
-static int worker_clone(struct ghi_worker *w);
 
 bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create)
 {
-	ghi_lock(&idle.lock);
-	struct ghi_worker *w = pop_sleeper();
-	bool polling = w && w->polling,
-	     may = may_create && ghi_worker_count() < ghi_config.max_workers;
-	struct ghi_worker *retired = w || !may ? NULL : pop_retired();
-	if (w)
-		w->searching = false;
-	ghi_unlock(&idle.lock);
-	if (w) {
-		give_and_wake(w, s, polling);
+	bool asleep;
+	struct ghi_worker *w = obtain(true, may_create, &asleep);
+	if (!w)
+		return false;
+	if (asleep) {
+		give_and_wake(w, s, w->polling); /* he changes it only when he is awake */
 		return true;
 	}
-	if (!may || !(w = retired ? retired : worker_new()))
-		return false;
 	w->slot = s;
 	ghi_slot_give(&s->owner, (uintptr_t)w);
-	if (worker_clone(w) == 0)
+	if (ghi_worker_clone(w) == 0)
 		return true;
 	ghi_debug(1, "cannot make another kernel thread; the process limit is reached");
 	w->slot = NULL;
-	push_retired(w);
+	ghi_worker_shelve(w);
 	return false;
 }
 
 /* Not the one in the poller: with every slot idle it is the only one that sees events. */
 bool ghi_worker_run(struct ghi_gthread *g)
 {
-	ghi_lock(&idle.lock);
-	struct ghi_worker *w = idle.sleepers, *other = NULL;
-	if (w) {
-		idle.sleepers = w->sleep_next;
-		w->asleep = false;
-		idle.asleep--;
-	} else if (ghi_worker_count() < ghi_config.max_workers) {
-		other = pop_retired();
-	}
-	ghi_unlock(&idle.lock);
-	if (w) {
-		w->assigned = g;
+	bool asleep;
+	struct ghi_worker *w = obtain(false, true, &asleep);
+	if (!w)
+		return false;
+	w->assigned = g;
+	if (asleep) {
 		store_release(&w->wake, 1u); /* pairs with the load in sleep_now */
 		sys_futex_wake(&w->wake, 1);
 		return true;
 	}
-	if (!other && (ghi_worker_count() >= ghi_config.max_workers || !(other = worker_new())))
-		return false;
-	other->slot = NULL;
-	other->assigned = g;
-	if (worker_clone(other) == 0)
+	if (ghi_worker_clone(w) == 0)
 		return true;
-	other->assigned = NULL;
-	push_retired(other);
+	w->assigned = NULL;
+	ghi_worker_shelve(w);
 	return false;
 }
 
@@ -243,9 +193,9 @@ static void left_poller(struct ghi_worker *w)
  * may be open for one that all gthreads block by now.  The monitor receives what is open. */
 static void close_mask(struct ghi_worker *w)
 {
-	if (w->kmask == IDLE_MASK)
+	if (w->kmask == GHI_WORKER_IDLE_MASK)
 		return;
-	uint64_t mask = IDLE_MASK;
+	uint64_t mask = GHI_WORKER_IDLE_MASK;
 	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
 	store_release(&w->kmask, mask); /* in force: signal_mask.c waits for it */
 }
@@ -271,14 +221,12 @@ static void retire(struct ghi_worker *w)
 		return;
 	}
 	remove_sleeper(w);
-	fetch_add_relaxed(&nworkers, (uint32_t)-1);
-	w->sleep_next = idle.retired;
-	idle.retired = w;
+	ghi_worker_discount(); /* with the line above under one lock: the difference counts */
 	ghi_unlock(&idle.lock);
-	ghi_sys(SYS_exit, 0);
+	ghi_worker_end(w);
 }
 
-/* Puts itself to sleep; returns with a slot. */
+/* Puts itself to sleep; returns with a slot, or with a gthread to run without one. */
 static void sleep_now(struct ghi_worker *w)
 {
 	struct timespec limit = ghi_ns_to_ts(ghi_config.idle_ms * GHI_MS);
@@ -321,7 +269,8 @@ static void sleep_now(struct ghi_worker *w)
 	}
 }
 
-/* Gives the slot back, if any, looks once more, sleeps.  Returns with a slot in phase SCHED. */
+/* Gives the slot back, if any, looks once more, sleeps.  Returns with a slot in phase SCHED, or
+ * with a gthread to run without one. */
 static void go_idle(struct ghi_worker *w)
 {
 	struct ghi_slot *s = w->slot;
@@ -411,119 +360,6 @@ void ghi_worker_loop(struct ghi_worker *w)
 	}
 }
 
-/* ---- making kernel threads ------------------------------------------------------------------ */
-
-static void native_entry(void *arg)
-{
-	struct ghi_gthread *native = arg;
-	struct ghi_worker *w = native->worker;
-
-	ghi_sched_arrived(native);
-	ghi_worker_loop(w);
-}
-
-/* First code of a cloned kernel thread: already on its native stack and TCB. */
-static void clone_entry(void *arg)
-{
-	struct ghi_worker *w = arg;
-
-	/* The monitor, which is not bound, made all but those that are owned. */
-	w->affinity = w->own ? &ghi_sched_unsure : NULL;
-	w->cpu_mark = 0;
-	/* Broadcasts must reach it at any time; everything else waits until it runs a gthread. */
-	w->kmask = IDLE_MASK;
-	sys_sigprocmask(SIG_SETMASK, &w->kmask, NULL);
-	ghi_sys(SYS_prctl, PR_SET_NAME, "greenhook");
-	ghi_signal_worker_init(w);
-	ghi_worker_loop(w);
-}
-
-static struct ghi_worker *worker_new(void)
-{
-	static const struct ghi_gthread_attr attr = {
-	    .stack_size = NATIVE_STACK, .guard_size = 4096, .detached = true};
-	long r = ghi_sys(SYS_mmap, NULL, sizeof(struct ghi_worker), 3, 0x22, -1, 0);
-	if (r < 0 && r > -4096)
-		return NULL;
-	struct ghi_worker *w = (struct ghi_worker *)r;
-	w->native = ghi_gthread_new(&attr, NULL, NULL, native_entry);
-	if (!w->native)
-		return NULL;
-	w->native->flags |= GHI_G_NATIVE;
-	w->native->worker = w;
-	w->current = w->native;
-	/* Signals are deferred on a native context for good: its bracket never ends. */
-	return w;
-}
-
-static void enlist(struct ghi_worker *w)
-{
-	if (w->enlisted)
-		return;
-	w->enlisted = true;
-	struct ghi_worker *seen = load_relaxed(&all_workers);
-	do
-		w->all_next = seen;
-	while (!cas_release(&all_workers, &seen, w));
-}
-
-static int worker_clone(struct ghi_worker *w)
-{
-	int flags = CLONE_VM | CLONE_FS | CLONE_FILES | CLONE_SIGHAND | CLONE_THREAD |
-		    CLONE_SYSVSEM | CLONE_SETTLS | CLONE_PARENT_SETTID | CLONE_CHILD_CLEARTID;
-	void *sp = (void *)((uintptr_t)w->native->stack_hi & ~15ul);
-	uint64_t all = ~0ull, old;
-
-	/* Handlers must not run before the worker knows itself. */
-	sys_sigprocmask(SIG_SETMASK, &all, &old);
-	w->kmask = ~0ull;
-	enlist(w);
-	fetch_add_relaxed(&nworkers, 1u);
-	long r = ghi_ctx_clone(flags, sp, w->native->tp, clone_entry, w, &w->tid);
-	sys_sigprocmask(SIG_SETMASK, &old, NULL);
-	if (r < 0)
-		fetch_add_relaxed(&nworkers, (uint32_t)-1);
-	return r < 0 ? (int)r : 0;
-}
-
-bool ghi_worker_start_own(struct ghi_gthread *g)
-{
-	ghi_nosig_enter();
-	ghi_lock(&idle.lock);
-	struct ghi_worker *w = pop_retired();
-	ghi_unlock(&idle.lock);
-	if (!w && !(w = worker_new())) {
-		ghi_nosig_leave();
-		return false;
-	}
-	w->wake = 0;
-	w->own = g;
-	g->own = w;
-	store_relaxed(&g->hog, 1u);
-	bool made = worker_clone(w) == 0;
-	if (made) {
-		fetch_add_relaxed(&nworkers, (uint32_t)-1);
-	} else {
-		g->own = NULL;
-		w->own = NULL;
-		store_relaxed(&g->hog, 0u);
-		push_retired(w);
-	}
-	ghi_nosig_leave();
-	return made;
-}
-
-void ghi_worker_end_own(struct ghi_worker *w)
-{
-	ghi_lock(&idle.lock);
-	w->leaving = false;
-	w->sleep_next = idle.retired;
-	idle.retired = w;
-	ghi_unlock(&idle.lock);
-	ghi_sys(SYS_exit, 0);
-	__builtin_unreachable();
-}
-
 void ghi_worker_keep(struct ghi_gthread *self)
 {
 	struct ghi_worker *w = self->worker;
@@ -536,7 +372,7 @@ void ghi_worker_keep(struct ghi_gthread *self)
 	w->own = self;
 	self->own = w;
 	store_relaxed(&self->hog, 1u);
-	fetch_add_relaxed(&nworkers, (uint32_t)-1);
+	ghi_worker_discount();
 	if (!s)
 		return;
 	s->running = NULL;
@@ -544,28 +380,6 @@ void ghi_worker_keep(struct ghi_gthread *self)
 		ghi_worker_idle_slot(s);
 		ghi_monitor_poke();
 	}
-}
-
-int ghi_worker_start_first(struct ghi_gthread *main_thread)
-{
-	struct ghi_worker *w = worker_new();
-	if (!w)
-		return -ENOMEM;
-	w->tid = sys_gettid();
-	w->kmask = main_thread->sigmask;
-	w->current = main_thread;
-	w->slot = &ghi_slots[0];
-	w->slot->running = main_thread;
-	main_thread->worker = w;
-	w->initial = true;
-	enlist(w);
-	nworkers = 1;
-	ghi_signal_worker_init(w);
-	ghi_slot_give(&ghi_slots[0].owner, (uintptr_t)w);
-	ghi_slot_leave(&ghi_slots[0].owner, (uintptr_t)w);
-	for (unsigned i = 1; i < ghi_nslots; i++)
-		ghi_worker_idle_slot(&ghi_slots[i]);
-	return 0;
 }
 
 /* Only the calling kernel thread is left; the runtime starts anew at the next pthread_create. */
@@ -577,8 +391,6 @@ void ghi_worker_after_fork(void)
 	idle.poller_inside = false;
 	idle.slots = NULL;
 	idle.asleep = 0;
-	idle.retired = NULL;
 	ghi_worker_stat_after_fork();
-	all_workers = NULL;
-	nworkers = 0;
+	ghi_worker_forget_all();
 }

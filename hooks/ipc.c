@@ -12,6 +12,7 @@
 #include <sys/msg.h>
 #include <sys/sem.h>
 
+#include "hooks/held.h"
 #include "hooks/io.h"
 #include "hooks/offload.h"
 
@@ -35,42 +36,33 @@ static long mq_call(struct ghi_io *io, const struct timespec *until)
 		   : ghi_sys(SYS_mq_timedsend, io->fd, a->msg, a->n, a->with, until);
 }
 
-static void leave_queue(struct ghi_fd **e)
-{
-	ghi_fd_accept_leave(*e);
-}
-
 /* By the one gthread that may. */
 static long receive_alone(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
 {
-	struct ghi_fd *held __attribute__((cleanup(leave_queue))) = e;
+	GHI_HELD(right);
 	struct mq_args *a = io->args;
-	return BLOCKING(self, ghi_sys_point(self, SYS_mq_timedreceive, io->fd, a->msg, a->n,
-					    a->prio, a->until));
+	return ghi_hold_listener(&right, e)
+		   ? BLOCKING(self, ghi_sys_point(self, SYS_mq_timedreceive, io->fd, a->msg, a->n,
+						  a->prio, a->until))
+		   : -EAGAIN;
 }
 
 static long mq_try(struct ghi_io *io, struct ghi_fd *e)
 {
 	struct ghi_gthread *self = ghi_self();
+	GHI_HELD(gate);
 	long r = mq_call(io, &long_ago);
 
 	if (r != -ETIMEDOUT)
 		return r;
-	if (io->dir == GHI_WR || !ghi_gate_enter())
+	if (io->dir == GHI_WR || !ghi_gate_enter(&gate))
 		return -EAGAIN;
-	for (r = -EAGAIN; r == -EAGAIN && ghi_fd_accept_enter(e);) {
+	for (;;) {
 		r = receive_alone(self, io, e);
 		if (r != -EINTR || (self->sig_ran & GHI_SIG_RAN_NORESTART))
-			break;
-		if (ghi_cancel_requested(self)) {
-			ghi_gate_leave();
-			ghi_cancel_point(self);
 			return r;
-		}
-		r = -EAGAIN;
+		ghi_cancel_point(self);
 	}
-	ghi_gate_leave();
-	return r;
 }
 
 static long mq_block(struct ghi_io *io)

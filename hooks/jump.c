@@ -1,13 +1,15 @@
-/* longjmp: libc restores the kernel mask inside; the books must follow. */
+/* longjmp: libc restores the kernel mask inside; the books must follow.  What the calls hold that a
+ * handler leaves is given back. */
 #include <setjmp.h>
 #include <string.h>
 
-#include "hooks/hook.h"
+#include "hooks/held.h"
 #include "src/lot.h"
 
 static void note_jump(struct __jmp_buf_tag *env)
 {
 	struct ghi_gthread *self = ghi_self();
+	ghi_held_jump();
 	if (self && self->away)
 		ghi_lot_abandon(self);
 	if (self && !(self->flags & GHI_G_NATIVE) && env->__mask_was_saved) {

@@ -7,20 +7,24 @@
 
 static uint32_t inside; /* gthreads in a call without end */
 
-bool ghi_gate_enter(void)
-{
-	if (fetch_add_acq_rel(&inside, 1u) < (uint32_t)ghi_config.max_workers / 2)
-		return true;
-	ghi_gate_leave();
-	return false;
-}
-
-void ghi_gate_leave(void)
+static void leave_gate(void *unused)
 {
 	uint32_t n = load_relaxed(&inside);
 	/* 0: a handler forked inside the call, and this is the child. */
 	while (n && !cas_acq_rel(&inside, &n, n - 1))
 		;
+}
+
+bool ghi_gate_enter(struct ghi_held *h)
+{
+	ghi_nosig_enter();
+	bool room = fetch_add_acq_rel(&inside, 1u) < (uint32_t)ghi_config.max_workers / 2;
+	if (room)
+		ghi_hold(h, leave_gate, NULL);
+	else
+		leave_gate(NULL);
+	ghi_nosig_leave();
+	return room;
 }
 
 void ghi_gate_after_fork(void)
@@ -89,32 +93,12 @@ static long poll_it(struct ghi_gthread *self, struct ghi_offload *c,
 long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
 		       const struct ghi_offload_nowait *n)
 {
-	long r;
+	GHI_HELD(gate);
 
 	if (c->how & GHI_OFF_POINT)
 		ghi_cancel_point(self);
 	self->sig_ran = 0;
-	/* The kernel thread may be left by cancellation: the count must not stay. */
-	if (!ghi_gate_enter())
-		return poll_it(self, c, n);
-	for (;;) {
-		r = BLOCKING(self, call(self, c));
-		if (r != -EINTR)
-			break;
-		if ((c->how & GHI_OFF_POINT) && ghi_cancel_requested(self)) {
-			ghi_gate_leave();
-			ghi_cancel_point(self);
-			return r;
-		}
-		if (interrupted(self, c->how & ~(unsigned)GHI_OFF_POINT))
-			break;
-		if (c->deadline && c->left) {
-			uint64_t now = ghi_now();
-			*c->left = ghi_ns_to_ts(c->deadline > now ? c->deadline - now : 0);
-		}
-	}
-	ghi_gate_leave();
-	return r;
+	return ghi_gate_enter(&gate) ? loop(self, c) : poll_it(self, c, n);
 }
 
 int ghi_copy_in(void *to, const void *from, size_t n)

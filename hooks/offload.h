@@ -11,7 +11,7 @@
 #ifndef GHI_HOOK_OFFLOAD_H
 #define GHI_HOOK_OFFLOAD_H
 
-#include "hooks/hook.h"
+#include "hooks/held.h"
 
 enum ghi_offload_how {
 	GHI_OFF_POINT = 1,   /* a cancellation point (pthreads(7)) */
@@ -42,8 +42,7 @@ long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
 		       const struct ghi_offload_nowait *n);
 
 /* The gate by itself: may one more gthread wait in the kernel for another one? */
-bool ghi_gate_enter(void);
-void ghi_gate_leave(void);
+bool ghi_gate_enter(struct ghi_held *h);
 void ghi_gate_after_fork(void);
 
 /* F_SETLKW, F_OFD_SETLKW (file.c). */

@@ -1,6 +1,7 @@
 /* Making sockets: options, connecting, accepting.  What goes through them: message.c. */
 #include <fcntl.h>
 
+#include "hooks/held.h"
 #include "hooks/io.h"
 
 /* ---- making sockets ------------------------------------------------------------------------- */
@@ -111,17 +112,12 @@ struct accept_args {
 	int flags;
 };
 
-static void release_listener(struct ghi_fd **e)
-{
-	ghi_fd_accept_leave(*e);
-}
-
-/* By the one gthread that may; also left by unwinding, when cancellation is asynchronous. */
+/* By the one gthread that may. */
 static long accept_alone(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
 {
-	struct ghi_fd *held __attribute__((cleanup(release_listener))) = e;
+	GHI_HELD(right);
 	struct accept_args *a = io->args;
-	return ghi_io_ready(io->fd, GHI_RD)
+	return ghi_hold_listener(&right, e) && ghi_io_ready(io->fd, GHI_RD)
 		   ? BLOCKING(self, ghi_sys_point(self, SYS_accept4, io->fd, a->a, a->n, a->flags))
 		   : -EAGAIN;
 }
@@ -140,7 +136,7 @@ static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 	 * then the others wait as if nothing had come, and are woken when it is back. */
 	for (int i = 0; load_relaxed(&e->accepting) && i < 20; i++)
 		ghi_yield();
-	while (ghi_fd_accept_enter(e)) {
+	for (;;) {
 		long r = accept_alone(self, io, e);
 		if (r != -EINTR)
 			return r;
@@ -148,7 +144,6 @@ static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 		if (self->sig_ran & (e->timeout[GHI_RD] ? GHI_SIG_RAN : GHI_SIG_RAN_NORESTART))
 			return r;
 	}
-	return -EAGAIN;
 }
 
 static long block_accept(struct ghi_io *io)

@@ -16,8 +16,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
-#include "hooks/hook.h"
-#include "src/fdtab.h"
+#include "hooks/held.h"
 #include "src/wait.h"
 
 #ifndef P_PIDFD
@@ -38,6 +37,7 @@ struct waiting {
 	struct ghi_gthread *blocks; /* the call may wait in the kernel: a cancellation point */
 	int pidfd;		    /* its descriptor while there is one, else -1 */
 	bool given;		    /* the program's own descriptor */
+	struct ghi_held held;	    /* pidfd, when it is not given */
 };
 
 static long call(const struct waiting *w, long nr, const long a[6])
@@ -77,14 +77,28 @@ static int pidfd_open_high(pid_t pid)
 	return (int)high;
 }
 
-static void pidfd_close(void *arg)
+static void pidfd_close(void *what)
 {
-	struct waiting *w = arg;
-	if (w->pidfd >= 0 && !w->given) {
-		ghi_fd_forget(w->pidfd);
-		ghi_sys(SYS_close, w->pidfd);
+	int fd = (int)(intptr_t)what;
+	ghi_fd_forget(fd);
+	ghi_sys(SYS_close, fd);
+}
+
+static bool pidfd_new(struct waiting *w)
+{
+	ghi_nosig_enter();
+	w->pidfd = pidfd_open_high(w->one);
+	if (w->pidfd >= 0) {
+		ghi_fd_fresh(w->pidfd, GHI_FD_POLLED);
+		ghi_hold(&w->held, pidfd_close, (void *)(intptr_t)w->pidfd);
 	}
-	w->pidfd = -1;
+	ghi_nosig_leave();
+	return w->pidfd >= 0;
+}
+
+static void leave(struct waiting **w)
+{
+	ghi_held_leave(&(*w)->held);
 }
 
 static bool traced(pid_t pid)
@@ -105,11 +119,8 @@ static bool traced(pid_t pid)
 static int park_on_child(struct ghi_gthread *self, struct waiting *w, uint64_t *look_ms)
 {
 	struct ghi_fd *e = NULL;
-	if (w->pidfd < 0) {
-		if ((w->pidfd = pidfd_open_high(w->one)) < 0)
-			return -ENOSYS;
-		ghi_fd_fresh(w->pidfd, GHI_FD_POLLED);
-	}
+	if (w->pidfd < 0 && !pidfd_new(w))
+		return -ENOSYS;
 	if (!(e = ghi_fd_get(w->pidfd)))
 		return -ENOSYS;
 	uint32_t seq = load_acquire(&e->seq[GHI_RD]); /* (F1) */
@@ -124,8 +135,10 @@ static int park_on_child(struct ghi_gthread *self, struct waiting *w, uint64_t *
 		*look_ms = *look_ms * 2 < LOOK_LAST_MS ? *look_ms * 2 : LOOK_LAST_MS;
 		return w->one && traced(w->one) ? -ENOSYS : 0;
 	}
-	if (n == -EBADF && !w->given)
-		w->pidfd = -1; /* the program closed every number it does not know */
+	if (n == -EBADF && !w->given) { /* the program closed every number it does not know */
+		ghi_held_drop(&w->held);
+		w->pidfd = -1;
+	}
 	return n;
 }
 
@@ -160,15 +173,12 @@ static long wait_until_done(struct ghi_gthread *self, struct waiting *w)
 
 static long wait_for(struct ghi_gthread *self, struct waiting *w)
 {
-	long r;
+	struct waiting *left __attribute__((cleanup(leave))) = w;
 
 	ghi_cancel_point(self);
 	if (w->options & WNOHANG)
 		return w->try(w, 0);
-	pthread_cleanup_push(pidfd_close, w);
-	r = wait_until_done(self, w);
-	pthread_cleanup_pop(1);
-	return r;
+	return wait_until_done(self, left);
 }
 
 EXPORT pid_t wait4(pid_t pid, int *status, int options, struct rusage *usage)

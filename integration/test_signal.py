@@ -74,3 +74,7 @@ def test_alarms_timers_and_children(agree):
 
 def test_jumps_out_of_handlers(agree):
     agree("sig_jump")
+
+
+def test_jumps_leave_nothing_of_a_call_behind(agree):
+    agree("sig_jump_held")

@@ -4,7 +4,6 @@
  * getcontext and makecontext need nothing: a context is stack and registers, the thread pointer
  * stays with the thread, and whatever stack a gthread is on when it parks is resumed.
  */
-#include <string.h>
 #include <ucontext.h>
 
 #include "hooks/hook.h"
@@ -19,20 +18,13 @@ static void note_mask(uint64_t mask)
 	ghi_nosig_leave();
 }
 
-static uint64_t mask_of(const ucontext_t *c)
-{
-	uint64_t mask;
-	memcpy(&mask, &c->uc_sigmask, sizeof(mask));
-	return mask;
-}
-
 EXPORT int swapcontext(ucontext_t *from, const ucontext_t *to)
 {
 	struct ghi_gthread *self = ghi_self();
 	if (!self)
 		return REAL(swapcontext)(from, to);
 	uint64_t mine = self->sigmask;
-	note_mask(mask_of(to));
+	note_mask(ghi_hook_bits(&to->uc_sigmask));
 	int r = REAL(swapcontext)(from, to);
 	/* Resumed, perhaps by another thread, perhaps by the end of a context that is linked to
 	 * this one: in any case with the mask that was saved. */
@@ -42,6 +34,6 @@ EXPORT int swapcontext(ucontext_t *from, const ucontext_t *to)
 
 EXPORT int setcontext(const ucontext_t *to)
 {
-	note_mask(mask_of(to));
+	note_mask(ghi_hook_bits(&to->uc_sigmask));
 	return REAL(setcontext)(to);
 }

@@ -10,6 +10,7 @@
 #define GHI_HOOK_H
 
 #include <errno.h>
+#include <string.h>
 
 #include "src/cancel.h"
 #include "src/gthread.h"
@@ -131,6 +132,14 @@ long ghi_scheduling_affinity(struct ghi_gthread *self, bool set, pid_t pid, size
 /* waitid with the system call's fifth argument; 0 or -errno. */
 long ghi_waitid(struct ghi_gthread *self, int type, long id, siginfo_t *info, int options,
 		struct rusage *usage);
+
+/* The 64 signals of a set. */
+static inline uint64_t ghi_hook_bits(const sigset_t *s)
+{
+	uint64_t set;
+	memcpy(&set, s, sizeof(set));
+	return set;
+}
 
 /* errno beat: a result or -errno becomes what libc returns. */
 static inline long ghi_ret(long r)

@@ -1,6 +1,7 @@
 /* Try, wait, retry: the loop that every descriptor hook shares.
  *
- * Owns: the order of quick try, speculation and parking.  Called by: rw.c, socket.c, ipc.c.  Must
+ * Owns: the order of quick try, speculation and parking.  Called by: rw.c, message.c, socket.c,
+ * ipc.c.  Must
  * not know: which libc call it serves.  A call is described by two functions over its own
  * arguments: one that never blocks and one that may.
  */

@@ -1,7 +1,6 @@
 /* longjmp: libc restores the kernel mask inside; the books must follow.  What the calls hold that a
  * handler leaves is given back. */
 #include <setjmp.h>
-#include <string.h>
 
 #include "hooks/held.h"
 #include "src/lot.h"
@@ -13,10 +12,8 @@ static void note_jump(struct __jmp_buf_tag *env)
 	if (self && self->away)
 		ghi_lot_abandon(self);
 	if (self && !(self->flags & GHI_G_NATIVE) && env->__mask_was_saved) {
-		uint64_t mask;
-		memcpy(&mask, &env->__saved_mask, sizeof(mask));
 		ghi_nosig_enter();
-		ghi_signal_note_mask(self, mask);
+		ghi_signal_note_mask(self, ghi_hook_bits(&env->__saved_mask));
 		ghi_nosig_leave();
 	}
 }

@@ -13,15 +13,9 @@ static siginfo_t info_of(int sig, int code, union sigval v)
 
 static const union sigval no_value;
 
-/* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
-static struct ghi_gthread *live(pthread_t t)
-{
-	return ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
-}
-
 EXPORT int pthread_kill(pthread_t t, int sig)
 {
-	struct ghi_gthread *g = live(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	if (!g)
 		return REAL(pthread_kill)(t, sig);
 	siginfo_t info = info_of(sig, SI_TKILL, no_value);
@@ -30,7 +24,7 @@ EXPORT int pthread_kill(pthread_t t, int sig)
 
 EXPORT int pthread_sigqueue(pthread_t t, int sig, const union sigval v)
 {
-	struct ghi_gthread *g = live(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	if (!g)
 		return REAL(pthread_sigqueue)(t, sig, v);
 	siginfo_t info = info_of(sig, SI_QUEUE, v);

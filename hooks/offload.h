@@ -2,7 +2,8 @@
  *
  * Owns: the loop around such a call (cancellation, handlers, kicks), the gate that keeps calls
  * without end from taking every kernel thread, copying arguments that may be bad addresses.
- * Called by: file.c, splice.c, ipc.c, fd.c, aio.c.  Must not know: which call it is.
+ * Called by: file.c, splice.c, ipc.c, fd.c; message.c, io.c and poll.c copy.  Must not know: which
+ * call it is.
  *
  * The call is marked (BLOCKING): one that is answered at once pays two compare-and-swaps for it,
  * so a read that the page cache answers is not tried without waiting first, which would cost a

@@ -28,8 +28,7 @@ struct attr {
 enum { ATTR_RESET = 1, ATTR_KEEP_POLICY = 8, ATTR_KEEP_PARAMS = 16, ATTR_ALL = 0x7f };
 enum { DEADLINE = 6, IOPRIO_WHO_PROCESS = 1, IOPRIO_RT = 1 };
 
-/* The gthread that a pid argument means: 0 is the caller.  NULL: the kernel's business. */
-static struct ghi_gthread *target(struct ghi_gthread *self, long pid)
+struct ghi_gthread *ghi_priority_target(struct ghi_gthread *self, long pid)
 {
 	if (!self)
 		return NULL;
@@ -184,7 +183,7 @@ long ghi_priority_call(struct ghi_gthread *self, long nr, long a, long b, long c
 	bool by_which = nr == SYS_getpriority || nr == SYS_setpriority;
 	bool io = nr == SYS_ioprio_get || nr == SYS_ioprio_set;
 	bool own = !(by_which && a != PRIO_PROCESS) && !(io && a != IOPRIO_WHO_PROCESS);
-	struct ghi_gthread *g = own ? target(self, by_which || io ? b : a) : NULL;
+	struct ghi_gthread *g = own ? ghi_priority_target(self, by_which || io ? b : a) : NULL;
 	const struct sched_param *p;
 
 	if (!g)

@@ -4,6 +4,9 @@
 
 #include "src/gthread.h"
 
+/* The gthread that the pid argument of such a call means: 0 is the caller.  NULL: the kernel's
+ * business. */
+struct ghi_gthread *ghi_priority_target(struct ghi_gthread *self, long pid);
 /* Is it one of the system calls below? */
 bool ghi_priority_number(long nr);
 /* Result or -errno; a NULL self, and whoever is no gthread, go to the kernel. */

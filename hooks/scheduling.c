@@ -132,13 +132,7 @@ int ghi_affinity_explicit(struct ghi_gthread *g, const cpu_set_t *cpus)
 /* By number: the length on success. */
 long ghi_scheduling_affinity(struct ghi_gthread *self, bool set, pid_t pid, size_t n, void *cpus)
 {
-	struct ghi_gthread *main = ghi_runtime_main(), *g = NULL;
-	if (pid == 0 || pid == self->tid)
-		g = self;
-	else if (main && pid == main->tid && load_acquire(&main->life) == GHI_LIFE_ALIVE)
-		g = main;
-	else
-		g = ghi_gthread_of_tid(pid);
+	struct ghi_gthread *g = ghi_priority_target(self, pid);
 	if (!g)
 		return ghi_sys(set ? SYS_sched_setaffinity : SYS_sched_getaffinity, pid, n, cpus);
 	return set ? set_affinity(self, g, n, cpus) : get_affinity(g, n, cpus);

@@ -3,13 +3,6 @@
 
 #include "hooks/hook.h"
 
-static uint64_t bits_of(const sigset_t *s)
-{
-	uint64_t set;
-	memcpy(&set, s, sizeof(set));
-	return set;
-}
-
 static void set_of(sigset_t *s, uint64_t bits)
 {
 	memset(s, 0, sizeof(*s));
@@ -84,13 +77,13 @@ EXPORT int pthread_sigmask(int how, const sigset_t *s, sigset_t *old)
 	if (s) {
 		switch (how) {
 		case SIG_BLOCK:
-			next |= bits_of(s);
+			next |= ghi_hook_bits(s);
 			break;
 		case SIG_UNBLOCK:
-			next &= ~bits_of(s);
+			next &= ~ghi_hook_bits(s);
 			break;
 		case SIG_SETMASK:
-			next = bits_of(s);
+			next = ghi_hook_bits(s);
 			break;
 		default:
 			return EINVAL;
@@ -115,7 +108,7 @@ EXPORT int sigpending(sigset_t *s)
 	HOOK_ENTER(self, REAL(sigpending)(s));
 	int r = REAL(sigpending)(s);
 	if (r == 0)
-		set_of(s, bits_of(s) | (ghi_signal_queued(self) & self->sigmask));
+		set_of(s, ghi_hook_bits(s) | (ghi_signal_queued(self) & self->sigmask));
 	return r;
 }
 

@@ -1,15 +1,6 @@
 /* Waiting for signals: pause, sigsuspend, the sigwait family, signalfd. */
-#include <string.h>
-
 #include "hooks/hook.h"
 #include "src/wait.h"
-
-static uint64_t bits_of(const sigset_t *s)
-{
-	uint64_t set;
-	memcpy(&set, s, sizeof(set));
-	return set;
-}
 
 /* Until a handler has run. */
 static int wait_handler(struct ghi_gthread *self)
@@ -38,7 +29,7 @@ EXPORT int sigsuspend(const sigset_t *s)
 	HOOK_ENTER(self, REAL(sigsuspend)(s));
 	ghi_cancel_point(self);
 	self->sig_ran = 0;
-	ghi_signal_mask_for_wait(self, bits_of(s)); /* pending ones run here */
+	ghi_signal_mask_for_wait(self, ghi_hook_bits(s)); /* pending ones run here */
 	int r = wait_handler(self);
 	ghi_signal_mask_after_wait(self);
 	if (r == -ECANCELED)
@@ -50,7 +41,7 @@ static int timed_wait(struct ghi_gthread *self, const sigset_t *s, siginfo_t *in
 {
 	siginfo_t mine;
 	ghi_cancel_point(self);
-	int r = ghi_signal_wait(self, bits_of(s), &mine, end);
+	int r = ghi_signal_wait(self, ghi_hook_bits(s), &mine, end);
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);
 	if (r > 0 && info) {
@@ -94,6 +85,6 @@ EXPORT int sigwait(const sigset_t *s, int *sig)
 EXPORT int signalfd(int fd, const sigset_t *s, int flags)
 {
 	if (ghi_signal_taken_over)
-		ghi_signal_fd_mask |= bits_of(s);
+		ghi_signal_fd_mask |= ghi_hook_bits(s);
 	return REAL(signalfd)(fd, s, flags);
 }

@@ -44,10 +44,15 @@ EXPORT int setsockopt(int fd, int level, int name, const void *v, socklen_t n)
 
 /* For a blocking socket that only this process knows, O_NONBLOCK is set for the duration of one
  * system call, which starts the connection and returns at once; there is no per-call flag for
- * connect.  No handler of the program may leave in between. */
-static long start_connect(int fd, const struct sockaddr *a, socklen_t n)
+ * connect.  No handler of the program may leave in between, and one thread at a time does it, with
+ * the right that is accept's on other sockets: another one would take our flag for the program's
+ * and leave it set. */
+static long start_connect(int fd, struct ghi_fd *e, const struct sockaddr *a, socklen_t n)
 {
-	ghi_nosig_enter();
+	for (ghi_nosig_enter(); !ghi_fd_accept_enter(e); ghi_nosig_enter()) {
+		ghi_nosig_leave();
+		ghi_yield();
+	}
 	long flags = ghi_sys(SYS_fcntl, fd, F_GETFL), r = flags;
 	if (flags >= 0) {
 		ghi_sys(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
@@ -55,6 +60,7 @@ static long start_connect(int fd, const struct sockaddr *a, socklen_t n)
 		ghi_sys(SYS_fcntl, fd, F_SETFL, flags);
 		ghi_fd_flags_changed(); /* somebody may have looked in between */
 	}
+	ghi_fd_accept_leave(e);
 	ghi_nosig_leave();
 	return r;
 }
@@ -96,7 +102,7 @@ EXPORT int connect(int fd, const struct sockaddr *a, socklen_t n)
 	if (e->kind == GHI_FD_SOCKET || e->shared || !ghi_fd_private(e))
 		return (int)ghi_ret(
 		    BLOCKING_RESTART(self, ghi_sys_point(self, SYS_connect, fd, a, n)));
-	long r = start_connect(fd, a, n);
+	long r = start_connect(fd, e, a, n);
 	if (r == -EINPROGRESS)
 		r = finish_connect(self, fd, e, a, n);
 	else if (r == -EAGAIN) /* a Unix listener's queue is full: nothing tells when it is not */

@@ -17,16 +17,22 @@
 
 extern char **environ;
 
+/* The child may change the flags of our files, and runs on the caller's thread block. */
+#define LENT(call)                                                                                 \
+	({                                                                                         \
+		ghi_fd_mark_all_shared();                                                          \
+		ghi_lend_begin();                                                                  \
+		__typeof__(call) ret_ = (call);                                                    \
+		ghi_lend_end();                                                                    \
+		ret_;                                                                              \
+	})
+
 EXPORT int posix_spawn(pid_t *pid, const char *path, const posix_spawn_file_actions_t *acts,
 		       const posix_spawnattr_t *attr, char *const argv[], char *const envp[])
 {
 	HOOK_ENTER(self, REAL(posix_spawn)(pid, path, acts, attr, argv, envp));
 	(void)self;
-	ghi_fd_mark_all_shared(); /* the child may change their flags */
-	ghi_lend_begin();
-	int r = real.posix_spawn(pid, path, acts, attr, argv, envp);
-	ghi_lend_end();
-	return r;
+	return LENT(real.posix_spawn(pid, path, acts, attr, argv, envp));
 }
 
 EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_actions_t *acts,
@@ -34,21 +40,14 @@ EXPORT int posix_spawnp(pid_t *pid, const char *file, const posix_spawn_file_act
 {
 	HOOK_ENTER(self, REAL(posix_spawnp)(pid, file, acts, attr, argv, envp));
 	(void)self;
-	ghi_fd_mark_all_shared(); /* the child may change their flags */
-	ghi_lend_begin();
-	int r = real.posix_spawnp(pid, file, acts, attr, argv, envp);
-	ghi_lend_end();
-	return r;
+	return LENT(real.posix_spawnp(pid, file, acts, attr, argv, envp));
 }
 
 EXPORT FILE *popen(const char *cmd, const char *mode)
 {
 	HOOK_ENTER(self, REAL(popen)(cmd, mode));
 	(void)self;
-	ghi_fd_mark_all_shared(); /* the child may change their flags */
-	ghi_lend_begin();
-	FILE *f = real.popen(cmd, mode);
-	ghi_lend_end();
+	FILE *f = LENT(real.popen(cmd, mode));
 	if (f)
 		ghi_fd_fresh(fileno_unlocked(f), GHI_FD_UNKNOWN);
 	return f;

@@ -25,11 +25,6 @@ extern void __pthread_unregister_cancel(__pthread_unwind_buf_t *);
 /* void *: the type of the argument has another name before glibc 2.33. */
 extern int set_cancel_jump(void *, int) __asm__("__sigsetjmp") __attribute__((returns_twice));
 
-static struct ghi_gthread *gthread_of(pthread_t t)
-{
-	return ghi_hook_gthread_of(t);
-}
-
 /* ---- create and exit ------------------------------------------------------------------------ */
 
 /* On the stack of whoever runs next. */
@@ -286,19 +281,19 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 
 EXPORT int pthread_join(pthread_t t, void **ret)
 {
-	struct ghi_gthread *g = gthread_of(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	return g ? join(g, ret, true, 0, NULL) : REAL(pthread_join)(t, ret);
 }
 
 EXPORT int pthread_tryjoin_np(pthread_t t, void **ret)
 {
-	struct ghi_gthread *g = gthread_of(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	return g ? join(g, ret, false, 0, NULL) : REAL(pthread_tryjoin_np)(t, ret);
 }
 
 EXPORT int pthread_clockjoin_np(pthread_t t, void **ret, clockid_t clock, const struct timespec *at)
 {
-	struct ghi_gthread *g = gthread_of(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	if (!g)
 		return REAL(pthread_clockjoin_np)(t, ret, clock, at);
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
@@ -308,13 +303,13 @@ EXPORT int pthread_clockjoin_np(pthread_t t, void **ret, clockid_t clock, const 
 
 EXPORT int pthread_timedjoin_np(pthread_t t, void **ret, const struct timespec *at)
 {
-	struct ghi_gthread *g = gthread_of(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	return g ? join(g, ret, true, CLOCK_REALTIME, at) : REAL(pthread_timedjoin_np)(t, ret, at);
 }
 
 EXPORT int pthread_detach(pthread_t t)
 {
-	struct ghi_gthread *g = gthread_of(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	uint32_t seen = GHI_JOINABLE;
 
 	if (!g)
@@ -340,7 +335,7 @@ EXPORT int pthread_detach(pthread_t t)
 
 EXPORT int pthread_cancel(pthread_t t)
 {
-	struct ghi_gthread *g = gthread_of(t);
+	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	if (!g)
 		return REAL(pthread_cancel)(t);
 	uint32_t life = load_acquire(&g->life);

@@ -1,6 +1,6 @@
 /* Waiting for child processes: wait, wait3, wait4, waitpid, waitid.
  *
- * Owns: the hooks of that family.  Called by: the program, hooks/process.c (system).  Must not
+ * Owns: the hooks of that family.  Called by: the program, hooks/spawn.c (system).  Must not
  * know: how children are made.
  *
  * The kernel decides what a call answers: every round asks it without blocking.  Between rounds a

@@ -117,3 +117,7 @@ def test_connections_in_every_state(agree):
 
 def test_flags_that_a_child_sets(agree):
     agree("fd_spawn")
+
+
+def test_two_threads_connect_one_socket(agree):
+    agree("io_connect_together")

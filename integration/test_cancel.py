@@ -34,3 +34,8 @@ def test_data_and_connections_are_not_lost(run):
 
 def test_a_request_just_before_the_wait_for_any_child(agree):
     agree("cancel_wait_child")
+
+
+def test_a_request_at_the_instruction_that_enters_the_kernel(agree):
+    """Random moments never met it: the tests stayed green with the window's handler switched off."""
+    agree("cancel_step")

@@ -19,19 +19,36 @@ int main()
 {
 	std::mutex mutex;
 	std::condition_variable_any cond;
-	std::atomic<int> stopped{0}, rounds{0}, called{0};
+	std::atomic<int> stopped{0}, rounds{0};
 	{
 		std::vector<std::jthread> all;
 		for (int i = 0; i < 20; i++)
 			all.emplace_back([&](std::stop_token stop) {
-				std::stop_callback note(stop, [&] { called++; });
 				std::unique_lock lock(mutex);
 				if (!cond.wait(lock, stop, [] { return false; }))
 					stopped++;
 			});
 		sleep_ms(2);
 	} /* each is asked to stop and joined */
-	CHECK(stopped == 20 && called == 20);
+	CHECK(stopped == 20);
+
+	/* Callbacks that stay registered until all were called. */
+	std::atomic<int> called{0};
+	{
+		std::stop_source source;
+		std::latch registered(21), over(21);
+		std::vector<std::jthread> all;
+		for (int i = 0; i < 20; i++)
+			all.emplace_back([&, stop = source.get_token()] {
+				std::stop_callback note(stop, [&] { called++; });
+				registered.arrive_and_wait();
+				over.arrive_and_wait();
+			});
+		registered.arrive_and_wait();
+		CHECK(source.request_stop() && !source.request_stop());
+		over.arrive_and_wait();
+	}
+	CHECK(called == 20);
 
 	std::latch latch(10);
 	{

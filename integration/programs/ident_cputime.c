@@ -67,6 +67,46 @@ static void *runs(void *arg)
 	return NULL;
 }
 
+/* Computes without a look at its own clock. */
+static void compute(void)
+{
+	for (volatile int i = 0; i < 60000000; i++)
+		;
+}
+
+/* Nobody has asked for any clock of a thread yet. */
+static void *unasked(void *arg)
+{
+	compute();
+	sem_post(&ready);
+	sem_wait(&go);
+	return NULL;
+}
+
+/* In turn with one that looks at its clock: what is used up in between is not the other one's. */
+static sem_t turn[2];
+
+static void *computes_in_turn(void *arg)
+{
+	for (int i = 0; i < 3; i++) {
+		sem_wait(&turn[0]);
+		compute();
+		sem_post(&turn[1]);
+	}
+	return NULL;
+}
+
+static void *looks_in_turn(void *arg)
+{
+	for (int i = 0; i < 3; i++) {
+		int64_t before = now_ns(CLOCK_THREAD_CPUTIME_ID);
+		sem_post(&turn[0]);
+		sem_wait(&turn[1]);
+		QUIET(now_ns(CLOCK_THREAD_CPUTIME_ID) - before < 20 * MS);
+	}
+	return NULL;
+}
+
 static void *ends(void *arg)
 {
 	sem_post(&ready);
@@ -81,6 +121,19 @@ int main(void)
 	struct timespec ts = {0};
 	sem_init(&go, 0, 0);
 	sem_init(&ready, 0, 0);
+
+	t[0] = spawn(unasked, NULL);
+	sem_wait(&ready);
+	CHECK(pthread_getcpuclockid(t[0], &c) == 0);
+	CHECK(now_ns(c) > 15 * MS);
+	sem_post(&go);
+	join(t[0]);
+	sem_init(&turn[0], 0, 0);
+	sem_init(&turn[1], 0, 0);
+	t[0] = spawn(computes_in_turn, NULL);
+	t[1] = spawn(looks_in_turn, NULL);
+	join(t[0]);
+	join(t[1]);
 
 	int64_t before = now_ns(CLOCK_THREAD_CPUTIME_ID);
 	for (volatile int i = 0; i < 20000000; i++)

@@ -2,18 +2,24 @@
  * may lock one; kinds, contention, time limits, the ceiling changed. */
 #include "check.h"
 #include <sched.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
 
 static pthread_mutex_t *make(int type, int shared)
 {
-	static pthread_mutex_t m;
+	static pthread_mutex_t *m;
 	pthread_mutexattr_t a;
+	if (!m)
+		m = mmap(NULL, sizeof(*m), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1,
+			 0);
+	MUST(m != MAP_FAILED);
 	pthread_mutexattr_init(&a);
 	pthread_mutexattr_settype(&a, type);
 	pthread_mutexattr_setpshared(&a, shared);
 	pthread_mutexattr_setprotocol(&a, PTHREAD_PRIO_PROTECT);
 	pthread_mutexattr_setprioceiling(&a, 10);
-	MUST(pthread_mutex_init(&m, &a) == 0);
-	return &m;
+	MUST(pthread_mutex_init(m, &a) == 0);
+	return m;
 }
 
 static int become(int policy, int priority)
@@ -49,6 +55,26 @@ static void *lock_and_unlock(void *m)
 		sched_yield();
 		QUIET(pthread_mutex_unlock(m) == 0);
 	}
+	return NULL;
+}
+
+/* A process waits for a mutex that a thread of another one holds. */
+static void *other_process(void *m)
+{
+	int status;
+	become(SCHED_FIFO, 5);
+	CHECK_RC(0, pthread_mutex_lock(m));
+	pid_t pid = fork();
+	if (pid == 0) {
+		alarm(10);
+		_exit(pthread_mutex_lock(m) == 0 && pthread_mutex_unlock(m) == 0 ? 5 : 6);
+	}
+	/* The word says when somebody waits; it goes to sleep right after. */
+	while ((*(volatile unsigned *)m & 3) != 2)
+		usleep(1000);
+	usleep(20000);
+	CHECK_RC(0, pthread_mutex_unlock(m));
+	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 5);
 	return NULL;
 }
 
@@ -93,6 +119,8 @@ int main(void)
 				puts("no right to real-time policies");
 				return check_done();
 			}
+			if (shared)
+				join(spawn(other_process, m));
 			join(spawn(allowed, m));
 		}
 	return check_done();

@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stddef.h>
 #include <sys/fsuid.h>
+#include <sys/personality.h>
 #include <sys/prctl.h>
 #include <sys/ptrace.h>
 #include <sys/stat.h>
@@ -19,7 +20,7 @@
 
 enum { PLAIN = 12, ROUNDS = 40, USER = 4711 };
 
-static int stop, pipes[2][2];
+static int stop, personality_before, pipes[2][2];
 static pthread_barrier_t all_changed;
 
 static uid_t euid_now(void)
@@ -56,6 +57,7 @@ static void *plain(void *arg)
 		QUIET(prctl(PR_GET_KEEPCAPS, 0, 0, 0, 0) == 0);
 		QUIET(access("/", F_OK) == 0);
 		QUIET(syscall(SYS_getpgid, 0) >= 0);
+		QUIET(personality(0xffffffff) == personality_before);
 		wait_somehow(i++);
 	}
 	return NULL;
@@ -142,16 +144,31 @@ static void *takes_a_directory(void *arg)
 	return NULL;
 }
 
-/* getpgid answers 77 errors from now on. */
+/* getpgid answers error 77 from now on, and what an older sandbox does not know is refused. */
+static struct sock_filter code[] = {
+    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgid, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 77),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_preadv2, 1, 0),
+    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_pwritev2, 0, 1),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
+static struct sock_fprog prog = {sizeof(code) / sizeof(*code), code};
+
+/* On a descriptor that nothing is known of yet. */
+static void reads_and_writes(void)
+{
+	int p[2];
+	char c = 'x';
+	MUST(pipe(p) == 0);
+	QUIET(write(p[1], &c, 1) == 1);
+	QUIET(read(p[0], &c, 1) == 1);
+	close(p[0]);
+	close(p[1]);
+}
+
 static void *filters(void *arg)
 {
-	struct sock_filter code[] = {
-	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_getpgid, 0, 1),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | 77),
-	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW)};
-	struct sock_fprog prog = {sizeof(code) / sizeof(*code), code};
-
 	QUIET(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	QUIET(prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0) == 0);
 	if (!arg)
@@ -160,6 +177,31 @@ static void *filters(void *arg)
 		wait_somehow(i);
 		QUIET(prctl(PR_GET_NO_NEW_PRIVS, 0, 0, 0, 0) == 1);
 		QUIET(syscall(SYS_getpgid, 0) == -1 && errno == 77);
+	}
+	reads_and_writes();
+	return NULL;
+}
+
+/* With the right to, so that no other call comes before it. */
+static void *filters_by_right(void *arg)
+{
+	QUIET(syscall(SYS_seccomp, SECCOMP_SET_MODE_FILTER, 0, &prog) == 0);
+	pthread_barrier_wait(&all_changed);
+	for (int i = 0; i < ROUNDS; i++) {
+		wait_somehow(i);
+		QUIET(syscall(SYS_getpgid, 0) == -1 && errno == 77);
+	}
+	return NULL;
+}
+
+static void *changes_personality(void *arg)
+{
+	int mine = personality_before ^ ADDR_NO_RANDOMIZE;
+	QUIET(personality((unsigned)mine) == personality_before);
+	pthread_barrier_wait(&all_changed);
+	for (int i = 0; i < ROUNDS; i++) {
+		wait_somehow(i);
+		QUIET(personality(0xffffffff) == mine);
 	}
 	return NULL;
 }
@@ -239,9 +281,9 @@ static void interrupt(void)
 
 static void as_root(void)
 {
-	static void *(*const changers[])(void *) = {changes_user,  changes_user,       changes_user,
-						    changes_fsuid, drops_capabilities, filters,
-						    keeps,	   takes_a_directory};
+	static void *(*const changers[])(void *) = {
+	    changes_user, changes_user, changes_user,	   changes_fsuid,    drops_capabilities,
+	    filters,	  keeps,	takes_a_directory, filters_by_right, changes_personality};
 	enum { N = sizeof(changers) / sizeof(*changers) };
 	pthread_t t[PLAIN], c[N];
 	char name[4096], again[4096];
@@ -249,6 +291,7 @@ static void as_root(void)
 
 	umask(mask);
 	MUST(getcwd(name, sizeof(name)));
+	personality_before = personality(0xffffffff);
 	pthread_barrier_init(&all_changed, NULL, N + 1);
 	for (int i = 0; i < PLAIN; i++)
 		t[i] = spawn(plain, (void *)(intptr_t)i);

@@ -1,6 +1,7 @@
 /* Waiting for children from threads, by every function and option of the family: what they return,
  * what they leave behind, and what interrupts them. */
 #include "check.h"
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/resource.h>
@@ -253,6 +254,43 @@ static void *all(void *arg)
 	return NULL;
 }
 
+/* What a wait opens is closed again, also when it is cancelled. */
+static int descriptors(void)
+{
+	int n = 0;
+	for (int fd = 0; fd < 1024; fd++)
+		n += fcntl(fd, F_GETFD) >= 0;
+	return n;
+}
+
+static void *waits_for_pid(void *pid)
+{
+	waitpid((pid_t)(intptr_t)pid, NULL, 0);
+	return NULL;
+}
+
+static void leaves_nothing_open(void)
+{
+	pid_t pid = child(1, 1);
+	int before = descriptors();
+	for (int i = 0; i < 100; i++) {
+		pthread_t t = spawn(waits_for_pid, (void *)(intptr_t)pid);
+		usleep(200);
+		pthread_cancel(t);
+		QUIET(join(t) == PTHREAD_CANCELED);
+	}
+	release();
+	QUIET(waitpid(pid, NULL, 0) == pid);
+	for (int i = 0; i < 50; i++) {
+		pid = child(1, 1);
+		pthread_t t = spawn(waits_for_pid, (void *)(intptr_t)pid);
+		usleep(200);
+		release();
+		join(t);
+	}
+	CHECK(descriptors() - before < 20); /* a runtime may have some of its own */
+}
+
 int main(void)
 {
 	MUST(pipe(gate) == 0);
@@ -261,5 +299,6 @@ int main(void)
 	puts("in main");
 	got_it = got_none = 0;
 	all(NULL);
+	leaves_nothing_open();
 	return check_done();
 }

@@ -53,6 +53,29 @@ static void *unlock_foreign(void *m)
 	return (void *)(intptr_t)pthread_mutex_unlock(m);
 }
 
+/* Several wait at a time: whoever was woken passes it on. */
+static void *lock_and_pass(void *m)
+{
+	for (int i = 0; i < 50; i++) {
+		QUIET(pthread_mutex_lock(m) == 0);
+		sched_yield();
+		QUIET(pthread_mutex_unlock(m) == 0);
+	}
+	return NULL;
+}
+
+static void crowd(pthread_mutex_t *m)
+{
+	pthread_t t[6];
+	CHECK_RC(0, pthread_mutex_lock(m));
+	for (int i = 0; i < 6; i++)
+		t[i] = spawn(lock_and_pass, m);
+	usleep(20000); /* most of them wait */
+	CHECK_RC(0, pthread_mutex_unlock(m));
+	for (int i = 0; i < 6; i++)
+		join(t[i]);
+}
+
 static void threads(int type, int shared, int protocol)
 {
 	pthread_mutex_t *m = make(type, shared, protocol);
@@ -81,6 +104,7 @@ static void threads(int type, int shared, int protocol)
 	CHECK_RC(0, pthread_mutex_unlock(m));
 	CHECK_RC(EPERM, pthread_mutex_unlock(m));
 
+	crowd(m);
 	t = spawn(lock_and_wait, m); /* a waiter is woken by the owner's end */
 	while (pthread_mutex_trylock(m) == 0) {
 		pthread_mutex_unlock(m);

@@ -41,6 +41,98 @@ static void *kill_me(void *arg)
 	return NULL;
 }
 
+/* A look without a wait finds what is pending for the process, and is not interrupted. */
+static int over, handled;
+
+static void counts(int sig)
+{
+	__atomic_add_fetch(&handled, 1, __ATOMIC_SEQ_CST);
+}
+
+static void *disturbs(void *main_thread)
+{
+	while (!__atomic_load_n(&over, __ATOMIC_SEQ_CST)) {
+		QUIET(pthread_kill(*(pthread_t *)main_thread, SIGALRM) == 0);
+		sched_yield();
+	}
+	return NULL;
+}
+
+static void looks(void)
+{
+	struct sigaction sa = {.sa_handler = counts};
+	struct timespec none = {0, 0};
+	pthread_t me = pthread_self();
+	siginfo_t info;
+	sigset_t set;
+	int found = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGUSR2);
+	for (int i = 0; i < 200; i++) {
+		QUIET(kill(getpid(), SIGUSR2) == 0);
+		found += sigtimedwait(&set, &info, &none) == SIGUSR2;
+		if (i % 8 == 0)
+			sched_yield();
+	}
+	CHECK(found == 200);
+	sigaction(SIGALRM, &sa, NULL);
+	pthread_t t = spawn(disturbs, &me);
+	while (__atomic_load_n(&handled, __ATOMIC_SEQ_CST) < 2000) {
+		QUIET(sigtimedwait(&set, &info, &none) == -1 && errno == EAGAIN);
+		sched_yield();
+	}
+	__atomic_store_n(&over, 1, __ATOMIC_SEQ_CST);
+	join(t);
+}
+
+/* A handler that blocks it waits for a signal that it sends to the process meanwhile. */
+static int in_handler;
+
+static void waits_inside(int sig)
+{
+	struct timespec limit = {.tv_sec = 5};
+	siginfo_t info;
+	sigset_t set;
+	sigemptyset(&set);
+	sigaddset(&set, SIGVTALRM);
+	kill(getpid(), SIGVTALRM);
+	usleep(1000); /* it arrives, and nobody accepts it */
+	in_handler = sigtimedwait(&set, &info, &limit);
+}
+
+static void *raises(void *arg)
+{
+	QUIET(raise(SIGQUIT) == 0);
+	return NULL;
+}
+
+static void within_a_handler(void)
+{
+	struct sigaction sa = {.sa_handler = waits_inside}, plain = {.sa_handler = counts};
+	sigset_t set, old;
+
+	sigemptyset(&sa.sa_mask);
+	sigaddset(&sa.sa_mask, SIGVTALRM);
+	sigaction(SIGQUIT, &sa, NULL);
+	sigaction(SIGVTALRM, &plain, NULL);
+	handled = 0;
+	for (int i = 0; i < 20; i++) {
+		/* Main blocks it, and only the handler's mask does so in the thread. */
+		pthread_t t;
+		in_handler = 0;
+		t = spawn(raises, NULL);
+		sigemptyset(&set);
+		sigaddset(&set, SIGVTALRM);
+		pthread_sigmask(SIG_BLOCK, &set, &old);
+		join(t);
+		QUIET(in_handler == SIGVTALRM || handled == 1);
+		handled = 0;
+		pthread_sigmask(SIG_SETMASK, &old, NULL);
+	}
+	CHECK("a handler waited");
+}
+
 int main(void)
 {
 	sigset_t set, now, pending;
@@ -85,6 +177,8 @@ int main(void)
 	CHECK(sigtimedwait(&set, &info, &ts) == SIGUSR2 && info.si_value.sival_int == 77);
 	CHECK(sigpending(&pending) == 0 && !sigismember(&pending, SIGUSR2));
 
+	looks();
+	within_a_handler();
 	struct signalfd_siginfo from_fd;
 	int fd = signalfd(-1, &set, 0);
 	t = spawn(kill_me, &self);

@@ -108,8 +108,12 @@ static void *unprivileged(void *arg)
 	CHECK_ERRNO(EACCES, setpriority(PRIO_PROCESS, 0, 2));
 	CHECK_ERRNO(EPERM, nice(-1));
 	CHECK_ERRNO(EPERM, sched_setscheduler(0, SCHED_FIFO, &p));
+	struct sched_param zero = {0};
+	CHECK(sched_setscheduler(0, SCHED_OTHER | SCHED_RESET_ON_FORK, &zero) == 0);
+	CHECK_ERRNO(EPERM, sched_setscheduler(0, SCHED_OTHER, &zero));
+	CHECK(sched_getscheduler(0) == (SCHED_OTHER | SCHED_RESET_ON_FORK));
 	CHECK_RC(EPERM, pthread_setschedparam(pthread_self(), SCHED_RR, &p));
-	CHECK(prio(PRIO_PROCESS, 0) == 3 && sched_getscheduler(0) == SCHED_OTHER);
+	CHECK(prio(PRIO_PROCESS, 0) == 3);
 	pthread_attr_init(&attr);
 	pthread_attr_setinheritsched(&attr, PTHREAD_EXPLICIT_SCHED);
 	pthread_attr_setschedpolicy(&attr, SCHED_FIFO);

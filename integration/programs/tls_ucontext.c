@@ -152,10 +152,18 @@ static void *loops(void *arg)
 {
 	volatile int n = 0;
 	ucontext_t again;
-	getcontext(&again);
+	sigset_t usr1;
+	sigemptyset(&usr1);
+	sigaddset(&usr1, SIGUSR1);
+	getcontext(&again); /* with the signal open */
 	sched_yield();
-	if (++n < 100)
+	sigset_t now = mask_now();
+	QUIET(!sigismember(&now, SIGUSR1));
+	if (++n < 100) {
+		pthread_sigmask(SIG_BLOCK, &usr1, NULL);
+		sched_yield();
 		setcontext(&again);
+	}
 	QUIET(n == 100);
 	return NULL;
 }

@@ -109,22 +109,18 @@ struct kind {
 	void (*finish)(struct me *me); /* by main, after all threads */
 };
 
-#define KINDS(K)                                                                                   \
-	K(counter)                                                                                 \
-	K(philosophers)                                                                            \
-	K(spin)                                                                                    \
-	K(rwlock)                                                                                  \
-	K(robust) /* locks.c */                                                                    \
-	K(queue)                                                                                   \
-	K(turns)                                                                                   \
-	K(crowd) K(c11) K(barrier)			       /* conds.c */                       \
-	    K(permits) K(pingpong) K(once) K(futex) K(mailbox) /* tokens.c */                      \
-	    K(limits)					       /* limits.c */                      \
-	    K(stream) K(records) K(eventfds) K(lines)	       /* streams.c */                     \
-	    K(readiness) K(service)			       /* ready.c */                       \
-	    K(family) K(specific) K(cancel)		       /* life.c, cancel.c */              \
-	    K(kicks) K(sigwaits) K(masks)		       /* signals.c */                     \
-	    K(forks)					       /* forks.c */
+/* clang-format off */
+#define KINDS(K) \
+	K(counter) K(philosophers) K(spin) K(rwlock) K(robust) /* locks.c */ \
+	K(queue) K(turns) K(crowd) K(c11) K(barrier)           /* conds.c */ \
+	K(permits) K(pingpong) K(once) K(futex) K(mailbox)     /* tokens.c */ \
+	K(limits)                                              /* limits.c */ \
+	K(stream) K(records) K(eventfds) K(lines)              /* streams.c */ \
+	K(readiness) K(service)                                /* ready.c */ \
+	K(family) K(specific) K(cancel)                        /* life.c, cancel.c */ \
+	K(kicks) K(sigwaits) K(masks)                          /* signals.c */ \
+	K(forks)                                               /* forks.c */
+/* clang-format on */
 #define K(name) extern const struct kind kind_##name;
 KINDS(K)
 #undef K

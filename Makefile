@@ -48,6 +48,13 @@ $(B)/greenhook: $(CLI_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) -ldl
 
+# The numbers of system calls that the headers know, by name.
+$(B)/gen/sysname.inc: /usr/include/linux/version.h
+	@mkdir -p $(@D)
+	$(Q)printf '#include <sys/syscall.h>\n' | $(CC) -E -dM - | sed -n 's/^#define __NR_\([a-z0-9_]*\) [0-9]*$$/NAME(\1)/p' | sort > $@
+$(B)/obj/src/base/sysname.o: $(B)/gen/sysname.inc
+$(B)/obj/src/base/sysname.o: LIB_CFLAGS += -I$(B)
+
 $(B)/obj/cli/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

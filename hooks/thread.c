@@ -11,7 +11,7 @@
 #include "hooks/hook.h"
 #include "hooks/priority.h"
 #include "src/lot.h"
-#include "src/monitor.h"
+#include "src/helper.h"
 #include "src/own.h"
 #include "src/runtime.h"
 #include "src/stack.h"
@@ -121,7 +121,7 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	struct ghi_gthread_attr attr = {.guard_size = GHI_PAGE};
 
 	(void)REAL(pthread_create);
-	if (ghi_monitor_starting() || !ghi_runtime_ensure())
+	if (ghi_helper_starting() || !ghi_runtime_ensure())
 		return real.pthread_create(t, a, f, arg);
 	struct ghi_gthread *self = ghi_hook_self();
 	pthread_attr_t def;

@@ -3,7 +3,8 @@
  *
  * The command is an ordinary program: of the runtime it links only what reads libc's code
  * (detour.c), and it exports nothing.  Names carry the file they live in (`elf_*` is elf.c).  Calls
- * go one way: `main → {run, doctor, coverage} → doctor_examine → {path, elf}`.
+ * go one way: `main → {run, doctor, coverage, report}`, `{run, doctor} → doctor_examine → {path,
+ * elf}`.
  */
 #ifndef GREENHOOK_CLI_H
 #define GREENHOOK_CLI_H
@@ -31,6 +32,7 @@ void usage_print_help(void);
 int run_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int coverage_main(int argc, char **argv);
+int report_main(int argc, char **argv);
 
 /* path.c: find `name` the way execvp does.  Returns 0, or the exit code (126, 127) after
  * printing one line about it; ret_path is written only on success. */

@@ -10,6 +10,9 @@
 
 #include "hooks/detour.h"
 #include "hooks/hook.h"
+#include "src/blocked.h"
+#include "src/control.h"
+#include "src/runtime.h"
 
 extern char **environ;
 
@@ -38,6 +41,15 @@ static void leave_environment(void)
 			unsetenv("LD_PRELOAD");
 		return;
 	}
+}
+
+/* In a process that runs green, when it ends by exit() or a return from main. */
+__attribute__((destructor)) static void greenhook_end(void)
+{
+	if (!ghi_blocked_on || sys_getpid() != ghi_runtime_pid())
+		return;
+	ghi_control_end();
+	ghi_blocked_report_at_exit();
 }
 
 __attribute__((constructor(101))) static void greenhook_init(void)

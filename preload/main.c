@@ -8,7 +8,9 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: greenhook run [--workers N] [--stack SIZE] [--verbose] [--] PROGRAM [ARGUMENT]...\n"
+    "usage: greenhook run [--workers N] [--stack SIZE] [--report[=FILE]] [--verbose] [--]\n"
+    "                     PROGRAM [ARGUMENT]...\n"
+    "       greenhook report PID\n"
     "       greenhook doctor PROGRAM\n"
     "       greenhook coverage [--markdown|--json]\n"
     "       greenhook --version | --help\n";
@@ -20,7 +22,10 @@ static const char help[] =
     "                (default: the usable CPUs)\n"
     "  --stack SIZE  default stack size of a thread, at least 16K; suffix K, M or G\n"
     "                (default: RLIMIT_STACK)\n"
+    "  --report      tell on stderr at exit, or append to FILE, which calls blocked a\n"
+    "                kernel thread, how often, how long, and from where\n"
     "  --verbose     say on stderr what runs green; twice says more\n"
+    "report    the same of a process that runs, if it was started with --report\n"
     "doctor    tell whether PROGRAM will run green, and why not (exit 0: yes, 1: no)\n"
     "coverage  print every libc function greenhook replaces, and how\n"
     "\n"
@@ -34,6 +39,7 @@ static const struct command {
 } commands[] = {
     {"run", run_main},
     {"doctor", doctor_main},
+    {"report", report_main},
     {"coverage", coverage_main},
 };
 

@@ -36,6 +36,7 @@ struct options {
 	const char *workers; /* as given, checked; NULL when not given */
 	char stack[24];	     /* bytes in decimal; empty when not given */
 	int verbose;
+	const char *report; /* a file's name or "1"; NULL: none */
 };
 
 /* Decimal digits only, as strtoull alone would take " -1" and "0x10". */
@@ -79,6 +80,18 @@ static bool parse_stack(const char *text, struct options *options)
 	return true;
 }
 
+/* A file that can be made or added to now, by a name that means the same in every directory. */
+static bool parse_report(const char *text, struct options *options)
+{
+	static char path[PATH_MAX];
+	int fd = open(text, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+	if (fd < 0)
+		return false;
+	close(fd);
+	options->report = path;
+	return realpath(text, path) != NULL;
+}
+
 /* Takes `--name VALUE` or `--name=VALUE`.  True when argv[*index] is that option; ret_value is NULL
  * when its value is missing. */
 static bool take_value(int argc, char **argv, int *index, const char *name, const char **ret_value)
@@ -105,6 +118,12 @@ static int parse_options(int argc, char **argv, struct options *options, int *re
 			break;
 		} else if (strcmp(argv[i], "--verbose") == 0) {
 			options->verbose++;
+		} else if (strcmp(argv[i], "--report") == 0) {
+			options->report = "1";
+		} else if (strncmp(argv[i], "--report=", 9) == 0) {
+			if (!parse_report(argv[i] + 9, options))
+				return usage_error("--report: '%s' cannot be written: %s",
+						   argv[i] + 9, strerror(errno));
 		} else if (take_value(argc, argv, &i, "--workers", &value)) {
 			if (!value)
 				return usage_error("--workers needs a value");
@@ -206,6 +225,8 @@ static bool set_environment(const struct options *options)
 		ok = ok && setenv("GREENHOOK_STACK", options->stack, 1) == 0;
 	if (options->verbose)
 		ok = ok && setenv("GREENHOOK_VERBOSE", options->verbose > 1 ? "2" : "1", 1) == 0;
+	if (options->report)
+		ok = ok && setenv("GREENHOOK_REPORT", options->report, 1) == 0;
 	if (!ok)
 		fprintf(stderr, "greenhook: out of memory\n");
 	return ok;

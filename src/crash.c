@@ -7,57 +7,20 @@
 #include <sys/mman.h>
 #include <ucontext.h>
 
-#if __has_include(<libunwind.h>)
-#define UNW_LOCAL_ONLY
-#include <libunwind.h>
-#else /* built without it: reports show the place of the fault and no backtrace */
-typedef struct {
-	long opaque[128];
-} unw_cursor_t;
-typedef void unw_context_t;
-typedef unsigned long unw_word_t;
-enum { UNW_REG_IP, UNW_REG_SP, UNW_INIT_SIGNAL_FRAME };
-#endif
-
 #include "src/crash.h"
 #include "src/gthread.h"
 #include "src/real.h"
 #include "src/sched.h"
+#include "src/unwind.h"
 
 enum { MAX_FRAMES = 64 };
 
-static struct {
-	int (*init)(unw_cursor_t *, unw_context_t *, int);
-	int (*step)(unw_cursor_t *);
-	int (*get_reg)(unw_cursor_t *, int, unw_word_t *);
-	int (*get_name)(unw_cursor_t *, char *, size_t, unw_word_t *);
-} unw;
-
 static uint32_t reporting; /* tid of the thread that reports; others wait for the end */
-
-#define UNW_SYM(name) "_ULx86_64_" #name
 
 void ghi_crash_prepare(void)
 {
-	if (unw.step || !ghi_config.crash_report)
-		return;
-#if !__has_include(<libunwind.h>)
-	return;
-#endif
-	void *h = dlopen("libunwind.so.8", RTLD_NOW | RTLD_LOCAL);
-	if (!h) {
-		ghi_debug(1, "libunwind.so.8 is not there: crash reports will have no backtrace");
-		return;
-	}
-#if defined(__x86_64__)
-	unw.init = (int (*)(unw_cursor_t *, unw_context_t *, int))dlsym(h, UNW_SYM(init_local2));
-	unw.step = (int (*)(unw_cursor_t *))dlsym(h, UNW_SYM(step));
-	unw.get_reg = (int (*)(unw_cursor_t *, int, unw_word_t *))dlsym(h, UNW_SYM(get_reg));
-	unw.get_name =
-	    (int (*)(unw_cursor_t *, char *, size_t, unw_word_t *))dlsym(h, UNW_SYM(get_proc_name));
-#endif
-	if (!unw.init || !unw.get_reg || !unw.get_name)
-		unw.step = NULL;
+	if (ghi_config.crash_report)
+		ghi_unwind_open(false);
 }
 
 static const char *signal_name(int sig)
@@ -78,9 +41,13 @@ static const char *signal_name(int sig)
 	}
 }
 
-static void print_frame(int n, uintptr_t ip, const char *name, uintptr_t off)
+static bool print_frame(int n, uintptr_t ip, const char *name, uintptr_t off, void *arg)
 {
 	Dl_info info;
+	if (n == MAX_FRAMES) {
+		ghi_print("  ... (more frames)\n");
+		return false;
+	}
 	/* A return address points behind the call: look up the call itself. */
 	if (dladdr((void *)(n ? ip - 1 : ip), &info) && info.dli_fname) {
 		if (!name && info.dli_sname) {
@@ -94,35 +61,7 @@ static void print_frame(int n, uintptr_t ip, const char *name, uintptr_t off)
 	} else {
 		ghi_print("  #%d %p %s\n", n, (void *)ip, name ? name : "?");
 	}
-}
-
-static void backtrace(ucontext_t *uc)
-{
-	unw_cursor_t cursor;
-	unw_word_t ip, last_sp = 0, sp, off;
-	char name[256];
-
-	if (!unw.step) {
-#if defined(__x86_64__)
-		print_frame(0, (uintptr_t)uc->uc_mcontext.gregs[REG_RIP], NULL, 0);
-#endif
-		return;
-	}
-	if (unw.init(&cursor, (unw_context_t *)uc, UNW_INIT_SIGNAL_FRAME) < 0)
-		return;
-	for (int n = 0; n < MAX_FRAMES; n++) {
-		if (unw.get_reg(&cursor, UNW_REG_IP, &ip) < 0 || !ip)
-			return;
-		unw.get_reg(&cursor, UNW_REG_SP, &sp);
-		bool named = unw.get_name(&cursor, name, sizeof(name), &off) >= 0;
-		print_frame(n, ip, named ? name : NULL, off);
-		if (n && sp == last_sp)
-			return; /* no progress: a damaged stack */
-		last_sp = sp;
-		if (unw.step(&cursor) <= 0)
-			return;
-	}
-	ghi_print("  ... (more frames)\n");
+	return true;
 }
 
 static void describe(struct ghi_gthread *g, int sig, siginfo_t *info, ucontext_t *uc)
@@ -156,7 +95,7 @@ static void describe(struct ghi_gthread *g, int sig, siginfo_t *info, ucontext_t
 		}
 	}
 #endif
-	backtrace(uc);
+	ghi_unwind_here(uc, print_frame, NULL);
 }
 
 void ghi_crash_on_signal(int sig, siginfo_t *info, void *uc)

@@ -1,16 +1,16 @@
 /* The monitor thread; see monitor.h. */
-#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <pthread.h>
 #include <stdlib.h>
 
+#include "src/blocked.h"
+#include "src/control.h"
 #include "src/cputime.h"
 #include "src/fdtab.h"
+#include "src/helper.h"
 #include "src/monitor.h"
 #include "src/poller.h"
 #include "src/proto/idle_word.h"
-#include "src/real.h"
 #include "src/sched.h"
 #include "src/signal.h"
 #include "src/timer.h"
@@ -26,15 +26,9 @@ static struct {
 	uint32_t word;	   /* futex: 1 when poked */
 	uint32_t sleeping; /* in a futex wait without a period */
 	int tid;
-	bool starting;
 	uint64_t mask;
 	uint32_t mask_wanted, mask_done; /* sequence numbers */
 } mon;
-
-bool ghi_monitor_starting(void)
-{
-	return mon.starting;
-}
 
 int ghi_monitor_tid(void)
 {
@@ -108,8 +102,15 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 	 * but an idle slot is what wakers look for, so the slot must not stay with the stuck one.
 	 */
 	struct ghi_gthread *g = s->running;
-	if (!ghi_slot_take(&s->owner, seen)) /* (M1) */
+	int episode = -1;
+	if (asleep && ghi_blocked_on)
+		episode = ghi_blocked_begin((struct ghi_worker *)s->seen_owner,
+					    (seen & GHI_SLOT_PHASE) == GHI_SLOT_BLOCKED, s->seen_at,
+					    s->seen_cpu_last);
+	if (!ghi_slot_take(&s->owner, seen)) { /* (M1) */
+		ghi_blocked_keep(episode, false, false);
 		return false;
+	}
 	if (asleep) {
 		ghi_monitor_stats.handoffs_asleep++;
 	} else {
@@ -123,10 +124,12 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 	/* Ours until it is given.  Timers and events have waited, and switches are too rare here to
 	 * count them. */
 	s->next_poll = s->tick;
-	if (ghi_worker_hand_slot(s, true)) /* (M2) */
-		return true;
-	ghi_monitor_stats.missed++;
-	ghi_worker_idle_slot(s);
+	bool handed = ghi_worker_hand_slot(s, true); /* (M2) */
+	ghi_blocked_keep(episode, true, handed);
+	if (!handed) {
+		ghi_monitor_stats.missed++;
+		ghi_worker_idle_slot(s);
+	}
 	return true;
 }
 
@@ -233,6 +236,11 @@ static void *monitor_main(void *arg)
 		bool busy = look(now, &handed);
 		run_late_timers(now);
 		ghi_fd_sweep(now);
+		if (ghi_blocked_on) {
+			busy |= ghi_blocked_look(now);
+			if (ghi_blocked_crowded())
+				ghi_control_collect();
+		}
 		staff_idle_slots();
 		if (ghi_worker_asleep() && ghi_sched_any_work())
 			ghi_worker_notify();
@@ -270,24 +278,8 @@ void ghi_monitor_wake_if_asleep(void)
 
 int ghi_monitor_start(void)
 {
-	pthread_attr_t attr;
-	pthread_t thread;
-	uint64_t all = ~0ull, old;
-
 	mon.tid = 0;
-	pthread_attr_init(&attr);
-	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	pthread_attr_setstacksize(&attr, 256 << 10);
-	/* By the name the program sees: a sanitizer that wraps it must know each of libc's threads.
-	 */
-	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
-	    (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
-	sys_sigprocmask(SIG_SETMASK, &all, &old);
-	mon.starting = true;
-	int r = (create ? create : ghi_real_pthread_create)(&thread, &attr, monitor_main, NULL);
-	mon.starting = false;
-	sys_sigprocmask(SIG_SETMASK, &old, NULL);
-	pthread_attr_destroy(&attr);
+	int r = ghi_helper_start(monitor_main);
 	if (r)
 		return r;
 	while (!load_acquire(&mon.tid))

@@ -23,8 +23,6 @@ extern struct ghi_monitor_stats ghi_monitor_stats;
 
 /* Starts the thread; 0 or an errno of pthread_create. */
 int ghi_monitor_start(void);
-/* The pthread_create in progress is the monitor's own. */
-bool ghi_monitor_starting(void);
 /* From anywhere, async-signal-safe: look now. */
 void ghi_monitor_poke(void);
 /* A slot became busy: the monitor must not stay in its deep sleep. */

@@ -44,6 +44,37 @@ int ghi_poller_move_up(long fd)
 	return (int)up;
 }
 
+/* Of other parts of the runtime. */
+static int adopted[4] = {-1, -1, -1, -1};
+
+int ghi_poller_adopt(long fd)
+{
+	int up = ghi_poller_move_up(fd);
+	for (unsigned i = 0; up >= 0 && i < sizeof(adopted) / sizeof(*adopted); i++)
+		if (cas_acq_rel(&adopted[i], &(int){-1}, up))
+			return up;
+	if (up >= 0)
+		ghi_sys(SYS_close, up);
+	return up < 0 ? up : -EMFILE;
+}
+
+void ghi_poller_drop(int fd)
+{
+	for (unsigned i = 0; i < sizeof(adopted) / sizeof(*adopted); i++)
+		if (load_relaxed(&adopted[i]) == fd) {
+			ghi_sys(SYS_close, fd);
+			store_release(&adopted[i], -1);
+		}
+}
+
+static bool is_adopted(int fd)
+{
+	for (unsigned i = 0; i < sizeof(adopted) / sizeof(*adopted); i++)
+		if (load_relaxed(&adopted[i]) == fd)
+			return true;
+	return false;
+}
+
 static int add(int fd, uint64_t tag, uint32_t events)
 {
 	struct epoll_event ev = {.events = events, .data.u64 = tag};
@@ -76,7 +107,7 @@ int ghi_poller_init(const char **ret_what)
 bool ghi_poller_owns(int fd)
 {
 	return fd >= HIGH_FD && (fd == poller.ep || fd == poller.timer || fd == poller.kick ||
-				 fd == poller.sigs || ghi_worker_owns_fd(fd));
+				 fd == poller.sigs || is_adopted(fd) || ghi_worker_owns_fd(fd));
 }
 
 int ghi_poller_signals(uint64_t set)

@@ -25,6 +25,9 @@ enum { GHI_POLLER_FDS = 4096 };
 /* Moves a descriptor of the runtime's (or passes an error on) out of the way: the program expects
  * the lowest free numbers for its own.  The new number, or the old one when there is no room. */
 int ghi_poller_move_up(long fd);
+/* The same, and it counts as the runtime's own until ghi_poller_drop closes it. */
+int ghi_poller_adopt(long fd);
+void ghi_poller_drop(int fd);
 /* 0, or -errno with *ret_what naming what could not be made. */
 int ghi_poller_init(const char **ret_what);
 /* Registers fd for every event, tagged with its generation.  0, -EPERM (always ready), -errno. */

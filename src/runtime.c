@@ -9,6 +9,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "src/blocked.h"
 #include "src/cputime.h"
 #include "src/crash.h"
 #include "src/fdtab.h"
@@ -218,6 +219,7 @@ static int start(void)
 	main_gthread->cpu_ns = main_gthread->worker->cpu_mark = ghi_cputime_of_tid(sys_gettid());
 	/* 5. What must be done before there is a second thread. */
 	pid = sys_getpid();
+	ghi_signal_before_threads();
 	if (ghi_runtime_on_start)
 		ghi_runtime_on_start();
 	/* 6. The monitor: the one thread that libc makes, which also tells libc (malloc, stdio)
@@ -227,8 +229,10 @@ static int start(void)
 		main_gthread = NULL;
 		return inert("the system lets it make no thread");
 	}
-	/* 7. Signals and crash reports. */
+	/* 7. Signals and reports. */
 	ghi_crash_prepare();
+	if (ghi_config.report)
+		ghi_blocked_start();
 	ghi_signal_start(main_gthread);
 	/* 8. From here on the hooks see a gthread. */
 	alive = 1;
@@ -323,6 +327,7 @@ void ghi_runtime_fork_child(void)
 	ghi_worker_after_fork();
 	ghi_poller_after_fork();
 	ghi_monitor_after_fork();
+	ghi_blocked_after_fork();
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		ghi_timers_after_fork(ghi_slots[i].timers);
 	if (self != &initial)

@@ -137,6 +137,12 @@ void ghi_signal_worker_init(struct ghi_worker *w)
 	}
 }
 
+void ghi_signal_before_threads(void)
+{
+	/* With a second thread it would wait for every CPU: 10 ms and more. */
+	ghi_sys(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
+}
+
 void ghi_signal_start(struct ghi_gthread *main_thread)
 {
 	/* glibc uses these two for cancellation and set*id, which we replace; it lets nobody else
@@ -149,7 +155,6 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 	} kick = {ghi_sig_on_kick, SA_SIGINFO | RESTORER, ghi_ctx_sigreturn, ~0ull},
 	  cast = {ghi_sig_on_cast, SA_SIGINFO | SA_RESTART | RESTORER, ghi_ctx_sigreturn, ~0ull};
 
-	ghi_sys(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0);
 	actions_lock = 0;
 	ghi_sig_mask_reset();
 	ghi_sig_cast_reset();

@@ -47,6 +47,8 @@ enum {
 	GHI_SIG_RAN_NORESTART = 2
 };
 
+/* While the process has one thread. */
+void ghi_signal_before_threads(void);
 /* Takes over the actions that exist.  Once, when the runtime starts; again after a fork. */
 void ghi_signal_start(struct ghi_gthread *main_thread);
 /* In a fork's child (self NULL: of a kernel thread): the caller is alone, without pending signals,

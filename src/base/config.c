@@ -3,12 +3,15 @@
 
 #include "src/base/config.h"
 #include "src/base/report.h"
+#include "src/base/sys.h"
 
 struct ghi_config ghi_config = {
 #define OPT(field, var, def, min, max, help) .field = def,
 #include "src/base/config.def"
 #undef OPT
 };
+
+char ghi_report_path[4096];
 
 /* A decimal number with an optional K, M or G; false when the text is anything else. */
 static int parse_number(const char *s, uint64_t *ret)
@@ -44,12 +47,26 @@ static const char *lookup(char **envp, const char *name)
 	return NULL;
 }
 
+/* A file's name, which must mean the same after a chdir. */
+static void report_to(const char *name)
+{
+	char dir[sizeof(ghi_report_path)] = "";
+	if (*name != '/' && ghi_sys(SYS_getcwd, dir, sizeof(dir)) < 0)
+		dir[0] = 0;
+	ghi_format(ghi_report_path, sizeof(ghi_report_path), "%s%s%s", dir, *dir ? "/" : "", name);
+	ghi_config.report = 1;
+}
+
 static void load_one(char **envp, const char *var, uint64_t *field, uint64_t min, uint64_t max)
 {
 	const char *text = lookup(envp, var);
 	uint64_t v;
 	if (!text || !*text)
 		return;
+	if (field == &ghi_config.report && (*text < '0' || *text > '9')) {
+		report_to(text);
+		return;
+	}
 	/* The one option that is a choice of words: their order is that of stack.c. */
 	static const char *const guards[] = {"auto", "madvise", "mprotect", "none"};
 	for (unsigned i = 0; field == &ghi_config.guard && i < 4; i++)

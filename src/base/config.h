@@ -13,6 +13,8 @@ struct ghi_config {
 #undef OPT
 };
 extern struct ghi_config ghi_config;
+/* Where the report goes, absolute; empty: standard error. */
+extern char ghi_report_path[4096];
 
 /* Reads GREENHOOK_*; a bad value is named in one line on stderr and the default is used. */
 void ghi_config_load(char **envp);

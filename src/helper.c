@@ -1,0 +1,37 @@
+/* Kernel threads of the runtime's own; see helper.h. */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <signal.h>
+
+#include "src/base/sys.h"
+#include "src/helper.h"
+#include "src/real.h"
+
+static bool starting;
+
+bool ghi_helper_starting(void)
+{
+	return starting;
+}
+
+int ghi_helper_start(void *(*fn)(void *))
+{
+	pthread_attr_t attr;
+	pthread_t thread;
+	uint64_t all = ~0ull, old;
+
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	pthread_attr_setstacksize(&attr, 256 << 10);
+	/* By the name the program sees: a sanitizer that wraps it must know each of libc's threads.
+	 */
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+	    (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
+	sys_sigprocmask(SIG_SETMASK, &all, &old);
+	starting = true;
+	int r = (create ? create : ghi_real_pthread_create)(&thread, &attr, fn, NULL);
+	starting = false;
+	sys_sigprocmask(SIG_SETMASK, &old, NULL);
+	pthread_attr_destroy(&attr);
+	return r;
+}

@@ -1,6 +1,7 @@
 # greenhook: the only entry point for building, testing, measuring and installing.
 #   make            library and command        make check    all tests
 #   make demo       the main job, measured     make install  PREFIX=/usr/local DESTDIR=
+#   make faults     each kernel call of the runtime fails in turn
 #   make V=1 ...    show the commands          make SAN=address|undefined ...  sanitizer build
 
 .DEFAULT_GOAL := all
@@ -26,6 +27,12 @@ B := build/$(SAN)
 CFLAGS += -fsanitize=$(SAN) -fno-sanitize-recover=all
 endif
 
+# Each kernel call of the runtime may be made to fail: docs/testing.md.
+ifneq ($(FAULTS),)
+B := build/faults
+LIB_CFLAGS += -DGREENHOOK_FAULTS
+endif
+
 ARCH := $(shell uname -m)
 LIB_SRC := $(wildcard src/*.c src/base/*.c src/sync/*.c src/arch/$(ARCH)/*.c hooks/*.c) preload/init.c
 LIB_ASM := $(wildcard src/arch/$(ARCH)/*.S)
@@ -33,7 +40,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c)) src/detour.c src/arch/$(ARCH)/jump.c
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 
-.PHONY: all lib check unit integration soak conformance oracle demo bench install clean setup programs format format-check
+.PHONY: all lib check unit integration soak conformance oracle faults demo bench install clean setup programs format format-check
 all: $(B)/libgreenhook.so $(B)/greenhook
 lib: $(B)/libgreenhook.so
 
@@ -124,6 +131,11 @@ conformance: all programs
 # Random programs: make oracle N=20000 FROM=0, or SEED=4711 for one of them.
 oracle: all programs
 	$(Q)integration/oracle.py $(if $(SEED),--seed $(SEED),--from $(or $(FROM),0) --programs $(or $(N),20000))
+
+# Every kernel call of the runtime fails in turn; make faults K=sockets for some of the cases.
+faults: programs
+	$(Q)$(MAKE) --no-print-directory FAULTS=1 lib
+	$(Q)integration/faults.py $(if $(K),-k '$(K)') $(if $(EVERY),--every $(EVERY))
 
 demo: setup
 	$(Q)$(MAKE) --no-print-directory all programs

@@ -25,43 +25,43 @@
 
 static ssize_t bare_read(int fd, void *buf, size_t n)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_read, fd, buf, n)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_read, fd, buf, n)));
 }
 
 static ssize_t bare_write(int fd, const void *buf, size_t n)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_write, fd, buf, n)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_write, fd, buf, n)));
 }
 
 static ssize_t bare_readv(int fd, const struct iovec *v, int n)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_readv, fd, v, n)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_readv, fd, v, n)));
 }
 
 static ssize_t bare_writev(int fd, const struct iovec *v, int n)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_writev, fd, v, n)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_writev, fd, v, n)));
 }
 
 static int bare_connect(int fd, const struct sockaddr *a, socklen_t n)
 {
-	return (int)ghi_ret(CANCELLABLE(ghi_sys(SYS_connect, fd, a, n)));
+	return (int)ghi_ret(CANCELLABLE(ghi_sys_program(SYS_connect, fd, a, n)));
 }
 
 static int bare_accept(int fd, struct sockaddr *a, socklen_t *n)
 {
-	return (int)ghi_ret(CANCELLABLE(ghi_sys(SYS_accept, fd, a, n)));
+	return (int)ghi_ret(CANCELLABLE(ghi_sys_program(SYS_accept, fd, a, n)));
 }
 
 static int bare_poll(struct pollfd *f, nfds_t n, int ms)
 {
-	return (int)ghi_ret(CANCELLABLE(ghi_sys(SYS_poll, f, n, ms)));
+	return (int)ghi_ret(CANCELLABLE(ghi_sys_program(SYS_poll, f, n, ms)));
 }
 
 static ssize_t bare_recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr *a,
 			     socklen_t *an)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_recvfrom, fd, buf, n, flags, a, an)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_recvfrom, fd, buf, n, flags, a, an)));
 }
 
 static ssize_t bare_recv(int fd, void *buf, size_t n, int flags)
@@ -71,13 +71,13 @@ static ssize_t bare_recv(int fd, void *buf, size_t n, int flags)
 
 static ssize_t bare_recvmsg(int fd, struct msghdr *m, int flags)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_recvmsg, fd, m, flags)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_recvmsg, fd, m, flags)));
 }
 
 static ssize_t bare_sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *a,
 			   socklen_t an)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_sendto, fd, buf, n, flags, a, an)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_sendto, fd, buf, n, flags, a, an)));
 }
 
 static ssize_t bare_send(int fd, const void *buf, size_t n, int flags)
@@ -87,12 +87,12 @@ static ssize_t bare_send(int fd, const void *buf, size_t n, int flags)
 
 static ssize_t bare_sendmsg(int fd, const struct msghdr *m, int flags)
 {
-	return ghi_ret(CANCELLABLE(ghi_sys(SYS_sendmsg, fd, m, flags)));
+	return ghi_ret(CANCELLABLE(ghi_sys_program(SYS_sendmsg, fd, m, flags)));
 }
 
 static int bare_sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 {
-	return (int)ghi_ret(CANCELLABLE(ghi_sys(SYS_sendmmsg, fd, m, n, flags)));
+	return (int)ghi_ret(CANCELLABLE(ghi_sys_program(SYS_sendmmsg, fd, m, n, flags)));
 }
 
 /* As glibc: the calling thread's CPU clock is refused, the process's has another number. */
@@ -103,19 +103,19 @@ static int bare_clock_nanosleep(clockid_t clock, int flags, const struct timespe
 		return EINVAL;
 	if (clock == CLOCK_PROCESS_CPUTIME_ID)
 		clock = (clockid_t)((~0u << 3) | 2);
-	return (int)-CANCELLABLE(ghi_sys(SYS_clock_nanosleep, clock, flags, t, rem));
+	return (int)-CANCELLABLE(ghi_sys_program(SYS_clock_nanosleep, clock, flags, t, rem));
 }
 
 static pid_t bare_wait4(pid_t pid, int *status, int options, struct rusage *usage)
 {
-	return (pid_t)ghi_ret(CANCELLABLE(ghi_sys(SYS_wait4, pid, status, options, usage)));
+	return (pid_t)ghi_ret(CANCELLABLE(ghi_sys_program(SYS_wait4, pid, status, options, usage)));
 }
 
 static int bare_openat(int dir, const char *path, int flags, unsigned mode)
 {
 	if (!(flags & O_CREAT) && (flags & O_TMPFILE) != O_TMPFILE)
 		mode = 0; /* the caller gave none */
-	return (int)ghi_ret(CANCELLABLE(ghi_sys(SYS_openat, dir, path, flags, mode)));
+	return (int)ghi_ret(CANCELLABLE(ghi_sys_program(SYS_openat, dir, path, flags, mode)));
 }
 
 static int bare_open(const char *path, int flags, unsigned mode)
@@ -125,17 +125,17 @@ static int bare_open(const char *path, int flags, unsigned mode)
 
 static int bare_close(int fd)
 {
-	return (int)ghi_ret(CANCELLABLE(ghi_sys(SYS_close, fd)));
+	return (int)ghi_ret(CANCELLABLE(ghi_sys_program(SYS_close, fd)));
 }
 
 static int bare_socket(int domain, int type, int proto)
 {
-	return (int)ghi_ret(ghi_sys(SYS_socket, domain, type, proto));
+	return (int)ghi_ret(ghi_sys_program(SYS_socket, domain, type, proto));
 }
 
 static int bare_pipe2(int *fds, int flags)
 {
-	return (int)ghi_ret(ghi_sys(SYS_pipe2, fds, flags));
+	return (int)ghi_ret(ghi_sys_program(SYS_pipe2, fds, flags));
 }
 
 static int bare_pipe(int *fds)
@@ -151,7 +151,7 @@ static int bare_sigprocmask(int how, const sigset_t *s, sigset_t *old)
 		memcpy(&set, s, sizeof(set));
 		set &= ~GHI_SIG_OURS;
 	}
-	return (int)ghi_ret(ghi_sys(SYS_rt_sigprocmask, how, s ? &set : NULL, old, 8));
+	return (int)ghi_ret(ghi_sys_program(SYS_rt_sigprocmask, how, s ? &set : NULL, old, 8));
 }
 
 const struct ghi_real ghi_bare = {

@@ -99,7 +99,7 @@ static void usage_of(struct ghi_gthread *self, struct rusage *u)
 	struct rusage all;
 	uint64_t cpu = ghi_cputime_of(self, self) / 1000;
 
-	ghi_sys(SYS_getrusage, RUSAGE_SELF, &all);
+	ghi_sys_program(SYS_getrusage, RUSAGE_SELF, &all);
 	uint64_t user = (uint64_t)all.ru_utime.tv_sec * 1000000 + (uint64_t)all.ru_utime.tv_usec;
 	uint64_t system = (uint64_t)all.ru_stime.tv_sec * 1000000 + (uint64_t)all.ru_stime.tv_usec;
 	/* Split as the process's: it is not known per gthread. */

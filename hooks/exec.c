@@ -74,7 +74,7 @@ EXPORT int fexecve(int fd, char *const argv[], char *const envp[])
 
 EXPORT int execveat(int dir, const char *path, char *const argv[], char *const envp[], int flags)
 {
-	return EXEC(ghi_ret(ghi_sys(SYS_execveat, dir, path, argv, envp, flags)));
+	return EXEC(ghi_ret(ghi_sys_program(SYS_execveat, dir, path, argv, envp, flags)));
 }
 
 /* The arguments of execl and its like become a vector; `rest` is left behind the final NULL. */

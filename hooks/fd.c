@@ -28,7 +28,7 @@ EXPORT int close(int fd)
 	if (!self)
 		return REAL(close)(fd);
 	/* A socket may linger, a terminal drain.  Never again after EINTR: the number is gone. */
-	return (int)ghi_ret(BLOCKING(self, ghi_sys(SYS_close, fd)));
+	return (int)ghi_ret(BLOCKING(self, ghi_sys_program(SYS_close, fd)));
 }
 
 /* What closing would write is written first: it may wait, and a number that is being waited for
@@ -209,8 +209,9 @@ EXPORT int close_range(unsigned lo, unsigned hi, int flags)
 	if (!(flags & 4 /* CLOSE_RANGE_CLOEXEC */))
 		ghi_fd_forget_range(lo, hi);
 	if (!ghi_self())
-		return real.close_range ? real.close_range(lo, hi, flags)
-					: (int)ghi_ret(ghi_sys(SYS_close_range, lo, hi, flags));
+		return real.close_range
+			   ? real.close_range(lo, hi, flags)
+			   : (int)ghi_ret(ghi_sys_program(SYS_close_range, lo, hi, flags));
 	if (lo > hi)
 		return (int)ghi_ret(-EINVAL);
 	/* In pieces around the runtime's own numbers. */
@@ -220,11 +221,11 @@ EXPORT int close_range(unsigned lo, unsigned hi, int flags)
 		if (!ghi_poller_owns((int)fd))
 			continue;
 		if (fd > from)
-			r = ghi_sys(SYS_close_range, from, fd - 1, flags);
+			r = ghi_sys_program(SYS_close_range, from, fd - 1, flags);
 		from = fd + 1;
 	}
 	if (r >= 0 && from <= hi)
-		r = ghi_sys(SYS_close_range, from, hi, flags);
+		r = ghi_sys_program(SYS_close_range, from, hi, flags);
 	return (int)ghi_ret(r);
 }
 

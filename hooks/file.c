@@ -141,7 +141,7 @@ EXPORT int flock(int fd, int op)
 	struct ghi_offload_nowait n = busy;
 
 	if ((op & LOCK_NB) || (op & LOCK_UN))
-		return (int)ghi_ret(ghi_sys(SYS_flock, fd, op));
+		return (int)ghi_ret(ghi_sys_program(SYS_flock, fd, op));
 	n.value = op | LOCK_NB;
 	return (int)ghi_ret(ghi_offload_gated(self, &c, &n));
 }

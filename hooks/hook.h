@@ -82,9 +82,11 @@ static inline void ghi_hook_unblock(struct ghi_gthread **self)
 #define GHI_L6(a, ...)			    (long)(a), GHI_L5(__VA_ARGS__)
 #define GHI_LPICK(a, b, c, d, e, f, n, ...) n
 #define ghi_sys_point(self, nr, ...)                                                               \
-	ghi_cancel_syscall(ghi_cancel_word(self), nr,                                              \
-			   (const long[6]){GHI_LPICK(__VA_ARGS__, GHI_L6, GHI_L5, GHI_L4, GHI_L3,  \
-						     GHI_L2, GHI_L1)(__VA_ARGS__)})
+	GHI_FAULT(                                                                                 \
+	    GHI_FAULT_PROGRAM, nr,                                                                 \
+	    ghi_cancel_syscall(ghi_cancel_word(self), nr,                                          \
+			       (const long[6]){GHI_LPICK(__VA_ARGS__, GHI_L6, GHI_L5, GHI_L4,      \
+							 GHI_L3, GHI_L2, GHI_L1)(__VA_ARGS__)}))
 
 /* A blocking system call (result or -errno) that signal(7) restarts: only a handler without
  * SA_RESTART ends it.  The kernel cannot know that the signal it was interrupted by was a kick. */

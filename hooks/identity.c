@@ -53,10 +53,10 @@ static void set_name(struct ghi_gthread *g, const char *name, size_t n)
 	if (g->tid == sys_getpid()) { /* what ps shows for the process */
 		char path[64];
 		ghi_format(path, sizeof(path), "/proc/self/task/%d/comm", sys_getpid());
-		long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
+		long fd = ghi_sys_program(SYS_openat, AT_FDCWD, path, O_WRONLY | O_CLOEXEC, 0);
 		if (fd >= 0) {
-			ghi_sys(SYS_write, fd, name, n);
-			ghi_sys(SYS_close, fd);
+			ghi_sys_program(SYS_write, fd, name, n);
+			ghi_sys_program(SYS_close, fd);
 		}
 	}
 }
@@ -101,7 +101,7 @@ static void on_first(void *arg)
 {
 	struct on_first *f = arg;
 	if (sys_gettid() == sys_getpid())
-		f->result = ghi_sys(SYS_prctl, f->op, f->arg, 0, 0, 0);
+		f->result = ghi_sys_program(SYS_prctl, f->op, f->arg, 0, 0, 0);
 }
 
 EXPORT int prctl(int op, ...)

@@ -75,9 +75,12 @@ static short events_now(int fd, short events)
 	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) > 0 ? p.revents : 0;
 }
 
+/* Without an answer: the call itself knows, and is handed off while it blocks. */
 bool ghi_io_ready(int fd, int dir)
 {
-	return events_now(fd, dir == GHI_RD ? POLLIN : POLLOUT) != 0;
+	struct pollfd p = {.fd = fd, .events = dir == GHI_RD ? POLLIN : POLLOUT};
+	struct timespec now = {0, 0};
+	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) != 0;
 }
 
 /* The call that may take long.  A number that was reused behind our back may be no file any more:
@@ -242,7 +245,7 @@ long ghi_io_nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 	long plain = nr == SYS_preadv2 ? SYS_readv : SYS_writev;
 	if (!e->no_nowait && ghi_config.rwf_nowait) {
 		/* Offset -1: the file position, as read and write use it. */
-		long r = ghi_sys(nr, io->fd, v, n, -1L, -1L, RWF_NOWAIT);
+		long r = ghi_sys_program(nr, io->fd, v, n, -1L, -1L, RWF_NOWAIT);
 		/* EPERM: a sandbox that allows read and write, or the file's own answer, which the
 		 * plain call repeats. */
 		if (r != -EOPNOTSUPP && r != -ENOSYS && r != -EPERM)
@@ -261,7 +264,7 @@ long ghi_io_nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 long ghi_io_read(struct ghi_io *io, struct ghi_fd *e, void *buf, size_t n)
 {
 	if (ghi_fd_is_socket(e)) {
-		long r = ghi_sys(SYS_recvfrom, io->fd, buf, n, MSG_DONTWAIT, NULL, NULL);
+		long r = ghi_sys_program(SYS_recvfrom, io->fd, buf, n, MSG_DONTWAIT, NULL, NULL);
 		if (r != -ENOTSOCK)
 			return r;
 		e->kind = GHI_FD_UNKNOWN; /* the number was reused behind our back */
@@ -274,7 +277,7 @@ long ghi_io_read(struct ghi_io *io, struct ghi_fd *e, void *buf, size_t n)
 long ghi_io_write(struct ghi_io *io, struct ghi_fd *e, const void *buf, size_t n)
 {
 	if (ghi_fd_is_socket(e)) {
-		long r = ghi_sys(SYS_sendto, io->fd, buf, n, MSG_DONTWAIT, NULL, 0);
+		long r = ghi_sys_program(SYS_sendto, io->fd, buf, n, MSG_DONTWAIT, NULL, 0);
 		if (r != -ENOTSOCK)
 			return r;
 		e->kind = GHI_FD_UNKNOWN;
@@ -325,9 +328,9 @@ static long try_rest(struct ghi_io *io, struct ghi_fd *e)
 	/* The kernel leaves an error that comes after the first piece to the next call. */
 	if (events_now(io->fd, 0) & POLLERR)
 		return -EPIPE;
-	return io->dir == GHI_RD
-		   ? ghi_sys(SYS_recvmsg, io->fd, &m, a->flags | MSG_DONTWAIT)
-		   : ghi_sys(SYS_sendmsg, io->fd, &m, a->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
+	return io->dir == GHI_RD ? ghi_sys_program(SYS_recvmsg, io->fd, &m, a->flags | MSG_DONTWAIT)
+				 : ghi_sys_program(SYS_sendmsg, io->fd, &m,
+						   a->flags | MSG_DONTWAIT | MSG_NOSIGNAL);
 }
 
 static long block_rest(struct ghi_io *io)

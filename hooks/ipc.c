@@ -32,8 +32,8 @@ static long mq_call(struct ghi_io *io, const struct timespec *until)
 {
 	struct mq_args *a = io->args;
 	return io->dir == GHI_RD
-		   ? ghi_sys(SYS_mq_timedreceive, io->fd, a->msg, a->n, a->prio, until)
-		   : ghi_sys(SYS_mq_timedsend, io->fd, a->msg, a->n, a->with, until);
+		   ? ghi_sys_program(SYS_mq_timedreceive, io->fd, a->msg, a->n, a->prio, until)
+		   : ghi_sys_program(SYS_mq_timedsend, io->fd, a->msg, a->n, a->with, until);
 }
 
 /* By the one gthread that may. */
@@ -128,7 +128,7 @@ EXPORT int mq_close(mqd_t q)
 	HOOK_ENTER(self, REAL(mq_close)(q));
 	(void)self;
 	ghi_fd_forget(q);
-	return (int)ghi_ret(ghi_sys(SYS_close, q));
+	return (int)ghi_ret(ghi_sys_program(SYS_close, q));
 }
 
 EXPORT int mq_setattr(mqd_t q, const struct mq_attr *a, struct mq_attr *old)

@@ -5,7 +5,7 @@ static siginfo_t info_of(int sig, int code, union sigval v)
 {
 	siginfo_t info = {.si_signo = sig, .si_code = code};
 	info.si_pid = sys_getpid();
-	info.si_uid = (uid_t)ghi_sys(SYS_getuid);
+	info.si_uid = (uid_t)ghi_sys_program(SYS_getuid);
 	if (code == SI_QUEUE)
 		info.si_value = v;
 	return info;
@@ -50,7 +50,7 @@ EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
 {
 	struct ghi_gthread *g = pid == sys_getpid() ? ghi_gthread_by_tid(tid) : NULL;
 	if (!g)
-		return (int)ghi_ret(ghi_sys(SYS_tgkill, pid, tid, sig));
+		return (int)ghi_ret(ghi_sys_program(SYS_tgkill, pid, tid, sig));
 	siginfo_t info = info_of(sig, SI_TKILL, no_value);
 	return (int)ghi_ret(-ghi_signal_send(g, sig, &info));
 }
@@ -67,7 +67,7 @@ EXPORT int kill(pid_t pid, int sig)
 		if (ghi_signal_send_process(self, sig, &info))
 			return 0;
 	}
-	return (int)ghi_ret(ghi_sys(SYS_kill, pid, sig));
+	return (int)ghi_ret(ghi_sys_program(SYS_kill, pid, sig));
 }
 
 EXPORT int sigqueue(pid_t pid, int sig, const union sigval v)
@@ -76,5 +76,5 @@ EXPORT int sigqueue(pid_t pid, int sig, const union sigval v)
 	siginfo_t info = info_of(sig, SI_QUEUE, v);
 	if (pid == sys_getpid() && ghi_signal_send_process(self, sig, &info))
 		return 0;
-	return (int)ghi_ret(ghi_sys(SYS_rt_sigqueueinfo, pid, sig, &info));
+	return (int)ghi_ret(ghi_sys_program(SYS_rt_sigqueueinfo, pid, sig, &info));
 }

@@ -25,8 +25,8 @@ static long try_receive(struct ghi_io *io, struct ghi_fd *e)
 {
 	struct call *c = io->args;
 	int flags = c->flags | MSG_DONTWAIT;
-	long r = c->m ? ghi_sys(SYS_recvmsg, io->fd, c->m, flags)
-		      : ghi_sys(SYS_recvfrom, io->fd, c->buf, c->n, flags, c->a, c->an);
+	long r = c->m ? ghi_sys_program(SYS_recvmsg, io->fd, c->m, flags)
+		      : ghi_sys_program(SYS_recvfrom, io->fd, c->buf, c->n, flags, c->a, c->an);
 	io->took_all = e->kind == GHI_FD_TCP && !c->m && r > 0 && (size_t)r < c->n && !c->flags;
 	return r;
 }
@@ -138,7 +138,7 @@ EXPORT ssize_t recvmsg(int fd, struct msghdr *m, int flags)
 	HOOK_ENTER(self, REAL(recvmsg)(fd, m, flags));
 	struct call c = {.m = m, .flags = flags};
 	if (!m)
-		return ghi_ret(ghi_sys(SYS_recvmsg, fd, m, flags));
+		return ghi_ret(ghi_sys_program(SYS_recvmsg, fd, m, flags));
 	long r = recv_any(self, fd, &c);
 	if (r >= 0 && m->msg_control)
 		note_rights(m);
@@ -159,7 +159,7 @@ EXPORT int recvmmsg(int fd, struct mmsghdr *m, unsigned n, int flags, struct tim
 	if (t && (limit.tv_sec < 0 || ghi_ts_invalid(&limit)))
 		return (int)ghi_ret(-EINVAL);
 	if (!n || !m) /* the kernel's answer */
-		return (int)ghi_ret(ghi_sys(SYS_recvmmsg, fd, m, n, flags, t));
+		return (int)ghi_ret(ghi_sys_program(SYS_recvmmsg, fd, m, n, flags, t));
 	uint64_t end = t ? ghi_deadline_in(ghi_ts_to_ns(&limit)) : GHI_NEVER;
 	while (got < n && got < 1024) {
 		struct call c = {.m = &m[got].msg_hdr, .flags = each};
@@ -186,8 +186,8 @@ static long try_send(struct ghi_io *io, struct ghi_fd *e)
 {
 	struct call *c = io->args;
 	int flags = c->flags | MSG_DONTWAIT;
-	return c->m ? ghi_sys(SYS_sendmsg, io->fd, c->m, flags)
-		    : ghi_sys(SYS_sendto, io->fd, c->buf, c->n, flags, c->a, c->len);
+	return c->m ? ghi_sys_program(SYS_sendmsg, io->fd, c->m, flags)
+		    : ghi_sys_program(SYS_sendto, io->fd, c->buf, c->n, flags, c->a, c->len);
 }
 
 static long block_send(struct ghi_io *io)
@@ -250,7 +250,7 @@ EXPORT ssize_t sendmsg(int fd, const struct msghdr *m, int flags)
 	HOOK_ENTER(self, REAL(sendmsg)(fd, m, flags));
 	struct call c = {.m = (struct msghdr *)m, .flags = flags};
 	if (!m)
-		return ghi_ret(ghi_sys(SYS_sendmsg, fd, m, flags));
+		return ghi_ret(ghi_sys_program(SYS_sendmsg, fd, m, flags));
 	long r = send_any(self, fd, &c);
 	if (r >= 0)
 		note_sent(c.m);
@@ -262,7 +262,7 @@ EXPORT int sendmmsg(int fd, struct mmsghdr *m, unsigned n, int flags)
 	HOOK_ENTER(self, REAL(sendmmsg)(fd, m, n, flags));
 	unsigned sent = 0;
 	if (!n || !m)
-		return (int)ghi_ret(ghi_sys(SYS_sendmmsg, fd, m, n, flags));
+		return (int)ghi_ret(ghi_sys_program(SYS_sendmmsg, fd, m, n, flags));
 	for (; sent < n && sent < 1024; sent++) {
 		struct call c = {.m = &m[sent].msg_hdr, .flags = flags};
 		long r = send_any(self, fd, &c);

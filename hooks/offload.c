@@ -36,7 +36,7 @@ static long call(struct ghi_gthread *self, const struct ghi_offload *c)
 {
 	if (c->how & GHI_OFF_POINT)
 		return ghi_cancel_syscall(ghi_cancel_word(self), c->nr, c->a);
-	return ghi_sys(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
+	return ghi_sys_program(c->nr, c->a[0], c->a[1], c->a[2], c->a[3], c->a[4], c->a[5]);
 }
 
 /* A call said EINTR.  The kernel cannot know that a kick interrupted it and no handler ran. */
@@ -106,7 +106,7 @@ int ghi_copy_in(void *to, const void *from, size_t n)
 	struct iovec l = {to, n}, r = {(void *)from, n};
 	long got = ghi_sys(SYS_process_vm_readv, sys_getpid(), &l, 1, &r, 1, 0);
 
-	if (got == -ENOSYS || got == -EPERM) { /* a sandbox: the program's risk, as in libc */
+	if (got < 0 && got != -EFAULT) { /* a sandbox: the program's risk, as in libc */
 		memcpy(to, from, n);
 		return 0;
 	}

@@ -112,7 +112,7 @@ static long ask_poll(void *arg)
 {
 	struct poll_call *c = arg;
 	struct timespec now = {0, 0};
-	return ghi_sys(SYS_ppoll, c->f, c->n, &now, NULL, 8);
+	return ghi_sys_program(SYS_ppoll, c->f, c->n, &now, NULL, 8);
 }
 
 static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint64_t deadline,
@@ -211,7 +211,7 @@ static long ask_select(void *arg)
 	for (int i = 0; i < 3; i++)
 		if (out[i])
 			memcpy(out[i], c->in + (size_t)i * c->bytes, c->bytes);
-	return ghi_sys(SYS_pselect6, c->n, c->r, c->w, c->e, &now, NULL);
+	return ghi_sys_program(SYS_pselect6, c->n, c->r, c->w, c->e, &now, NULL);
 }
 
 /* The kernel ignores numbers beyond its table of descriptors, which the runtime's own, high numbers
@@ -352,7 +352,7 @@ struct epoll_call {
 static long ask_epoll(void *arg)
 {
 	struct epoll_call *c = arg;
-	return ghi_sys(SYS_epoll_pwait, c->ep, c->ev, c->n, 0, NULL, 8);
+	return ghi_sys_program(SYS_epoll_pwait, c->ep, c->ev, c->n, 0, NULL, 8);
 }
 
 /* The program's epoll descriptor is itself registered with ours.  One waiter is woken at a time, as

@@ -63,7 +63,7 @@ static int policy_of(struct ghi_gthread *g)
 {
 	if (g->prio.has & GHI_PRIO_POLICY)
 		return g->prio.policy | (g->prio.reset ? SCHED_RESET_ON_FORK : 0);
-	return (int)ghi_sys(SYS_sched_getscheduler, sys_getpid());
+	return (int)ghi_sys_program(SYS_sched_getscheduler, sys_getpid());
 }
 
 static int priority_of(struct ghi_gthread *g)
@@ -71,7 +71,7 @@ static int priority_of(struct ghi_gthread *g)
 	struct sched_param p = {0};
 	if (g->prio.has & GHI_PRIO_POLICY)
 		return g->prio.priority;
-	ghi_sys(SYS_sched_getparam, sys_getpid(), &p);
+	ghi_sys_program(SYS_sched_getparam, sys_getpid(), &p);
 	return p.sched_priority;
 }
 
@@ -79,15 +79,16 @@ static int nice_of(struct ghi_gthread *g)
 {
 	if (g->prio.has & GHI_PRIO_NICE)
 		return g->prio.nice;
-	return 20 - (int)ghi_sys(SYS_getpriority, PRIO_PROCESS, sys_getpid());
+	return 20 - (int)ghi_sys_program(SYS_getpriority, PRIO_PROCESS, sys_getpid());
 }
 
 static long set_policy(struct ghi_gthread *g, int policy, int priority)
 {
 	bool reset = policy & SCHED_RESET_ON_FORK;
 	policy &= ~SCHED_RESET_ON_FORK;
-	long lo = ghi_sys(SYS_sched_get_priority_min, policy);
-	if (lo < 0 || priority < lo || priority > ghi_sys(SYS_sched_get_priority_max, policy))
+	long lo = ghi_sys_program(SYS_sched_get_priority_min, policy);
+	if (lo < 0 || priority < lo ||
+	    priority > ghi_sys_program(SYS_sched_get_priority_max, policy))
 		return -EINVAL;
 	if (policy == DEADLINE)
 		return -EINVAL; /* needs times, which only sched_setattr can tell */
@@ -144,7 +145,7 @@ static long set_attr(struct ghi_gthread *g, struct attr *a, unsigned flags)
 
 static long get_attr(struct ghi_gthread *g, struct attr *a, unsigned size, unsigned flags)
 {
-	long r = ghi_sys(SYS_sched_getattr, sys_getpid(), a, size, flags);
+	long r = ghi_sys_program(SYS_sched_getattr, sys_getpid(), a, size, flags);
 	if (r < 0)
 		return r;
 	int policy = policy_of(g) & ~SCHED_RESET_ON_FORK;
@@ -159,7 +160,7 @@ static long get_attr(struct ghi_gthread *g, struct attr *a, unsigned size, unsig
 /* What sched_rr_get_interval says of the others does not depend on what a gthread set. */
 static long get_interval(struct ghi_gthread *g, struct timespec *t)
 {
-	long r = ghi_sys(SYS_sched_rr_get_interval, sys_getpid(), t);
+	long r = ghi_sys_program(SYS_sched_rr_get_interval, sys_getpid(), t);
 	if (r == 0 && (policy_of(g) & ~SCHED_RESET_ON_FORK) == SCHED_FIFO)
 		*t = (struct timespec){0};
 	return r;
@@ -187,7 +188,7 @@ long ghi_priority_call(struct ghi_gthread *self, long nr, long a, long b, long c
 	const struct sched_param *p;
 
 	if (!g)
-		return ghi_sys(nr, a, b, c, d);
+		return ghi_sys_program(nr, a, b, c, d);
 	switch (nr) {
 	case SYS_getpriority:
 		return 20 - nice_of(g);
@@ -215,7 +216,8 @@ long ghi_priority_call(struct ghi_gthread *self, long nr, long a, long b, long c
 	case SYS_ioprio_set:
 		return set_io(g, (int)c);
 	default: /* SYS_ioprio_get */
-		return g->prio.has & GHI_PRIO_IO ? g->prio.io : ghi_sys(nr, a, (long)sys_getpid());
+		return g->prio.has & GHI_PRIO_IO ? g->prio.io
+						 : ghi_sys_program(nr, a, (long)sys_getpid());
 	}
 }
 

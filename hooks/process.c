@@ -55,7 +55,7 @@ EXPORT pid_t fork(void)
 static long fork_by(long nr, const long *a)
 {
 	ghi_runtime_fork_prepare();
-	long r = ghi_sys(nr, a[0], a[1], a[2], a[3], a[4]);
+	long r = ghi_sys_program(nr, a[0], a[1], a[2], a[3], a[4]);
 	if (r == 0)
 		begin_child();
 	else
@@ -105,7 +105,7 @@ static int clone_child(void *arg)
 	begin_child();
 	int status = s.fn(s.arg);
 	if (ghi_self()) /* libc would end this kernel thread, and leave the runtime's */
-		ghi_sys(SYS_exit_group, status);
+		ghi_sys_program(SYS_exit_group, status);
 	return status;
 }
 
@@ -174,7 +174,7 @@ struct setid {
 static void apply(void *arg)
 {
 	struct setid *s = arg;
-	long r = ghi_sys(s->nr, s->args[0], s->args[1], s->args[2]);
+	long r = ghi_sys_program(s->nr, s->args[0], s->args[1], s->args[2]);
 	if (!s->first) { /* the caller does it first, before anybody else is asked */
 		s->first = 1;
 		s->result = r;

@@ -71,7 +71,7 @@ static long futex_wake(uint32_t *word, int op, int n, uint32_t bits)
 	int woken = ghi_lot_wake(word, n, bits, NULL, NULL);
 	if (woken >= n)
 		return woken;
-	long more = ghi_sys(SYS_futex, word, op, n - woken, NULL, NULL, bits);
+	long more = ghi_sys_program(SYS_futex, word, op, n - woken, NULL, NULL, bits);
 	return more < 0 ? (woken ? woken : more) : woken + more;
 }
 
@@ -84,7 +84,7 @@ static long futex_requeue(uint32_t *word, int op, int n, int m, uint32_t *to, ui
 	if (woken < 0 || (woken >= n && moved >= m))
 		return woken < 0 ? woken : woken + moved;
 	/* The kernel too answers woken and moved together, for both operations. */
-	long more = ghi_sys(SYS_futex, word, op, n - woken, m - moved, to, val);
+	long more = ghi_sys_program(SYS_futex, word, op, n - woken, m - moved, to, val);
 	return woken + moved + (more > 0 ? more : 0);
 }
 
@@ -157,7 +157,7 @@ static long futex(struct ghi_gthread *self, long a, long b, long c, long d, long
 		return also ? n + futex_wake((uint32_t *)e, FUTEX_WAKE | flag, (int)d, ~0u) : n;
 	}
 	default:
-		return BLOCKING(self, ghi_sys(SYS_futex, a, b, c, d, e, f));
+		return BLOCKING(self, ghi_sys_program(SYS_futex, a, b, c, d, e, f));
 	}
 }
 
@@ -170,9 +170,9 @@ static long robust_list(struct ghi_gthread *self, long nr, long a, long b, long 
 	if (nr == SYS_set_robust_list && b != sizeof(*mine))
 		return -EINVAL;
 	if (nr == SYS_set_robust_list)
-		return (void *)a == mine ? 0 : ghi_sys(nr, a, b);
+		return (void *)a == mine ? 0 : ghi_sys_program(nr, a, b);
 	if (a != 0 && a != self->tid)
-		return ghi_sys(nr, a, b, c);
+		return ghi_sys_program(nr, a, b, c);
 	*(struct robust_list_head **)b = mine;
 	*(size_t *)c = sizeof(*mine);
 	return 0;
@@ -219,7 +219,7 @@ EXPORT long syscall(long nr, ...)
 			return d == 8 ? raw_sigprocmask((int)a, (const uint64_t *)b, (uint64_t *)c)
 				      : ghi_ret(-EINVAL);
 		case SYS_futex:
-			return ghi_ret(BLOCKING(self, ghi_sys(nr, a, b, c, d, e, f)));
+			return ghi_ret(BLOCKING(self, ghi_sys_program(nr, a, b, c, d, e, f)));
 		case SYS_set_tid_address: /* where the end of a kernel thread is told stays its own
 					   */
 			return self->tid;
@@ -278,5 +278,5 @@ EXPORT long syscall(long nr, ...)
 	    ((b & FUTEX_CMD_MASK) == FUTEX_WAKE || (b & FUTEX_CMD_MASK) == FUTEX_WAKE_BITSET))
 		return ghi_ret(futex_wake((uint32_t *)a, (int)b, (int)c,
 					  (b & FUTEX_CMD_MASK) == FUTEX_WAKE ? ~0u : (uint32_t)f));
-	return ghi_ret(BLOCKING_MAYBE(self, ghi_sys(nr, a, b, c, d, e, f)));
+	return ghi_ret(BLOCKING_MAYBE(self, ghi_sys_program(nr, a, b, c, d, e, f)));
 }

@@ -76,7 +76,7 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
 	HOOK_ENTER(self, REAL(read)(fd, buf, n));
 	if (n == 0 || n > SSIZE_MAX) { /* nothing to wait for */
 		ghi_cancel_point(self);
-		return ghi_ret(ghi_sys(SYS_read, fd, buf, n));
+		return ghi_ret(ghi_sys_program(SYS_read, fd, buf, n));
 	}
 	struct iovec v = {buf, n};
 	return ghi_ret(read_vec(self, fd, &(struct vec){&v, 1, false}));
@@ -94,7 +94,7 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 	HOOK_ENTER(self, REAL(write)(fd, buf, n));
 	if (n == 0 || n > SSIZE_MAX) {
 		ghi_cancel_point(self);
-		return ghi_ret(ghi_sys(SYS_write, fd, buf, n));
+		return ghi_ret(ghi_sys_program(SYS_write, fd, buf, n));
 	}
 	struct iovec v = {(void *)buf, n};
 	return ghi_ret(write_vec(self, fd, &(struct vec){&v, 1, false}));

@@ -46,7 +46,7 @@ static struct ghi_affinity *intern(const unsigned char *cpus, size_t bytes)
 static long try_set(size_t n, const void *cpus, struct ghi_affinity **ret)
 {
 	unsigned char now[sizeof((*ret)->cpus)];
-	long r = ghi_sys(SYS_sched_setaffinity, 0, n, cpus);
+	long r = ghi_sys_program(SYS_sched_setaffinity, 0, n, cpus);
 	if (r < 0)
 		return r;
 	r = ghi_sys(SYS_sched_getaffinity, 0, sizeof(now), now);
@@ -78,7 +78,8 @@ static long set_affinity(struct ghi_gthread *self, struct ghi_gthread *g, size_t
 static long get_affinity(struct ghi_gthread *g, size_t n, void *cpus)
 {
 	const struct ghi_affinity *a = load_acquire(&g->affinity);
-	long r = ghi_sys(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n, cpus);
+	long r =
+	    ghi_sys_program(SYS_sched_getaffinity, sys_getpid(), n > INT_MAX ? INT_MAX : n, cpus);
 	if (r < 0)
 		return r;
 	if (!a)
@@ -134,7 +135,8 @@ long ghi_scheduling_affinity(struct ghi_gthread *self, bool set, pid_t pid, size
 {
 	struct ghi_gthread *g = ghi_priority_target(self, pid);
 	if (!g)
-		return ghi_sys(set ? SYS_sched_setaffinity : SYS_sched_getaffinity, pid, n, cpus);
+		return ghi_sys_program(set ? SYS_sched_setaffinity : SYS_sched_getaffinity, pid, n,
+				       cpus);
 	return set ? set_affinity(self, g, n, cpus) : get_affinity(g, n, cpus);
 }
 

@@ -53,11 +53,11 @@ static long start_connect(int fd, struct ghi_fd *e, const struct sockaddr *a, so
 		ghi_nosig_leave();
 		ghi_yield();
 	}
-	long flags = ghi_sys(SYS_fcntl, fd, F_GETFL), r = flags;
-	if (flags >= 0) {
-		ghi_sys(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK);
-		r = ghi_sys(SYS_connect, fd, a, n);
-		ghi_sys(SYS_fcntl, fd, F_SETFL, flags);
+	long flags = ghi_sys(SYS_fcntl, fd, F_GETFL), r = -EAGAIN;
+	if (flags >= 0 && ghi_sys(SYS_fcntl, fd, F_SETFL, flags | O_NONBLOCK) == 0) {
+		r = ghi_sys_program(SYS_connect, fd, a, n);
+		for (int i = 0; i < 3 && ghi_sys(SYS_fcntl, fd, F_SETFL, flags) < 0; i++)
+			;
 		ghi_fd_flags_changed(); /* somebody may have looked in between */
 	}
 	ghi_fd_accept_leave(e);
@@ -76,15 +76,17 @@ static long finish_connect(struct ghi_gthread *self, int fd, struct ghi_fd *e,
 	for (;;) {
 		uint32_t seq = load_acquire(&e->seq[GHI_WR]);
 		if (ghi_io_ready(fd, GHI_WR))
-			return BLOCKING(self, ghi_sys(SYS_connect, fd, a, n));
+			return BLOCKING(self, ghi_sys_program(SYS_connect, fd, a, n));
 		int w = ghi_wait_fd(self, fd, GHI_WR, seq, deadline, GHI_PARK_CONNECT);
 		if (w == -ETIMEDOUT)
 			return -EINPROGRESS;
 		if (w == -EINTR || w == -ECANCELED) {
 			if (ghi_hook_interrupted(self, w, !e->timeout[GHI_WR]))
 				return -EINTR;
-		} else if (w) {
+		} else if (w == -EBADF) {
 			return w;
+		} else if (w) { /* no registration is to be had: the kernel waits */
+			return BLOCKING_RESTART(self, ghi_sys_point(self, SYS_connect, fd, a, n));
 		}
 	}
 }
@@ -95,7 +97,7 @@ EXPORT int connect(int fd, const struct sockaddr *a, socklen_t n)
 	struct ghi_fd *e = ghi_fd_get(fd);
 	ghi_cancel_point(self);
 	if (!e || ghi_io_nonblock(fd, e))
-		return (int)ghi_ret(ghi_sys(SYS_connect, fd, a, n));
+		return (int)ghi_ret(ghi_sys_program(SYS_connect, fd, a, n));
 	ghi_io_classify(fd, e);
 	/* Datagrams: only a note in the kernel's books.  A file that others may share keeps its
 	 * flags: the kernel waits. */
@@ -105,7 +107,9 @@ EXPORT int connect(int fd, const struct sockaddr *a, socklen_t n)
 	long r = start_connect(fd, e, a, n);
 	if (r == -EINPROGRESS)
 		r = finish_connect(self, fd, e, a, n);
-	else if (r == -EAGAIN) /* a Unix listener's queue is full: nothing tells when it is not */
+	else if (r == -EAGAIN)
+		/* A Unix listener's queue is full, and nothing tells when it is not; or the flags
+		 * cannot be changed. */
 		r = BLOCKING_RESTART(self, ghi_sys_point(self, SYS_connect, fd, a, n));
 	return (int)ghi_ret(r);
 }
@@ -135,7 +139,7 @@ static long try_accept(struct ghi_io *io, struct ghi_fd *e)
 
 	if (io->dontwait ||
 	    (a->flags & ~(SOCK_NONBLOCK | SOCK_CLOEXEC))) /* EINVAL before waiting */
-		return ghi_sys(SYS_accept4, io->fd, a->a, a->n, a->flags);
+		return ghi_sys_program(SYS_accept4, io->fd, a->a, a->n, a->flags);
 	/* accept has no per-call flag: between poll and accept only one gthread per listener, so
 	 * that threads of this process do not race each other into a blocked worker.  It is a
 	 * matter of microseconds, unless another process was faster and it waits in the kernel:

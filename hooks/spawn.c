@@ -97,7 +97,7 @@ static void cancelled(void *arg)
 	pid_t pid = *(pid_t *)arg;
 	int saved = errno, state;
 
-	ghi_sys(SYS_kill, pid, SIGKILL);
+	ghi_sys_program(SYS_kill, pid, SIGKILL);
 	pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
 	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
 		;

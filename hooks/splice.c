@@ -78,10 +78,10 @@ static long pipes(struct ghi_gthread *self, struct ghi_offload *c, int flag_arg,
 	ghi_cancel_point(self);
 	self->sig_ran = 0;
 	for (;;) {
-		long r = probe
-			     ? BLOCKING(self, ghi_sys(quick.nr, quick.a[0], quick.a[1], quick.a[2],
-						      quick.a[3], quick.a[4], quick.a[5]))
-			     : -EAGAIN;
+		long r = probe ? BLOCKING(self, ghi_sys_program(quick.nr, quick.a[0], quick.a[1],
+								quick.a[2], quick.a[3], quick.a[4],
+								quick.a[5]))
+			       : -EAGAIN;
 		if (r != -EAGAIN)
 			return r;
 		long w = in >= 0 ? wait_ready(self, in, GHI_RD, true) : 0;

@@ -43,7 +43,7 @@ struct waiting {
 static long call(const struct waiting *w, long nr, const long a[6])
 {
 	return w->blocks ? ghi_cancel_syscall(ghi_cancel_word(w->blocks), nr, a)
-			 : ghi_sys(nr, a[0], a[1], a[2], a[3], a[4]);
+			 : ghi_sys_program(nr, a[0], a[1], a[2], a[3], a[4]);
 }
 
 /* __WNOTHREAD asks for the children of one kernel thread, which means nothing here. */

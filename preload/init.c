@@ -12,6 +12,7 @@
 #include "hooks/hook.h"
 #include "src/blocked.h"
 #include "src/control.h"
+#include "src/poller.h"
 #include "src/runtime.h"
 
 extern char **environ;
@@ -55,6 +56,9 @@ __attribute__((destructor)) static void greenhook_end(void)
 __attribute__((constructor(101))) static void greenhook_init(void)
 {
 	ghi_config_load(environ);
+#ifdef GREENHOOK_FAULTS
+	ghi_fault_load(environ);
+#endif
 	ghi_real_load();
 	if (!ghi_config.enabled)
 		return;
@@ -64,3 +68,11 @@ __attribute__((constructor(101))) static void greenhook_init(void)
 	if (!ghi_config.inherit)
 		leave_environment();
 }
+
+#ifdef GREENHOOK_FAULTS
+__attribute__((destructor(101))) static void greenhook_done(void)
+{
+	if (ghi_runtime_running() || ghi_runtime_inert())
+		ghi_fault_count_descriptors(ghi_poller_owns, ghi_runtime_inert());
+}
+#endif

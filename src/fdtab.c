@@ -119,6 +119,25 @@ void ghi_fd_pass_on(struct ghi_fd *e, int dir)
 		pretend(e, dir);
 }
 
+void ghi_fd_wake_all(void)
+{
+	struct ghi_gthread *ready = NULL;
+
+	for (unsigned c = 0; c < CHUNKS; c++) {
+		struct ghi_fd *chunk = load_acquire(&table[c]);
+		for (unsigned i = 0; chunk && i < CHUNK; i++) {
+			struct ghi_fd *e = &chunk[i];
+			ghi_lock(&e->lock);
+			e->armed = false;
+			store_release(&e->seq[GHI_RD], e->seq[GHI_RD] + 1);
+			store_release(&e->seq[GHI_WR], e->seq[GHI_WR] + 1);
+			wake_waiters(e, 3, GHI_WOKEN_FD, true, &ready);
+			ghi_unlock(&e->lock);
+		}
+	}
+	ghi_ready_batch(ready);
+}
+
 /* Under the lock: the number means nothing any more. */
 static void reset(struct ghi_fd *e, enum ghi_wakeup why, struct ghi_gthread **ret_ready)
 {

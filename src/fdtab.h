@@ -96,6 +96,8 @@ struct ghi_fd *ghi_fd_get(int fd);
 struct ghi_fd *ghi_fd_peek(int fd);
 /* An event from the poller. */
 void ghi_fd_fire(int fd, uint32_t generation, uint32_t events, struct ghi_gthread **ret_ready);
+/* Everybody who waits tries again. */
+void ghi_fd_wake_all(void);
 /* The number is about to be closed or overwritten: ends its registration, wakes waiters. */
 void ghi_fd_forget(int fd);
 void ghi_fd_forget_range(unsigned lo, unsigned hi);

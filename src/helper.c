@@ -29,7 +29,9 @@ int ghi_helper_start(void *(*fn)(void *))
 	    (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
 	sys_sigprocmask(SIG_SETMASK, &all, &old);
 	starting = true;
-	int r = (create ? create : ghi_real_pthread_create)(&thread, &attr, fn, NULL);
+	if (!create)
+		create = ghi_real_pthread_create;
+	int r = -(int)GHI_FAULT(GHI_FAULT_OWN, SYS_clone, -create(&thread, &attr, fn, NULL));
 	starting = false;
 	sys_sigprocmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);

@@ -62,8 +62,10 @@ static bool sleeps(struct ghi_worker *w)
 			return true; /* no /proc: the CPU clock is all we have */
 		long n = ghi_sys(SYS_pread64, fd, text, sizeof(text) - 1, 0);
 		text[n > 0 ? n : 0] = 0;
-		bool its = strtol(text, NULL, 10) == w->tid;
+		bool its = !ghi_worker_stat_foreign(n) || strtol(text, NULL, 10) == w->tid;
 		ghi_worker_stat_done(w, its);
+		if (its && n < 0)
+			return true;
 		for (long i = its ? n - 3 : -1; i >= 0; i--)
 			if (text[i] == ')') /* "tid (name) S ...": the name may hold brackets */
 				return text[i + 2] != 'R';

@@ -12,7 +12,7 @@
 #include "src/signal.h"
 #include "src/timer.h"
 
-enum { EVENTS = 64, HIGH_FD = 3 };
+enum { EVENTS = 64, HIGH_FD = 3, MAX_FAILURES = 15 };
 
 /* Tags of our own descriptors: no descriptor number looks like this. */
 #define TAG_TIMER UINT64_MAX
@@ -26,6 +26,9 @@ static struct {
 	uint64_t armed;	   /* deadline the timerfd is set to; GHI_NEVER: none */
 	uint32_t sleeping; /* a worker is in, or about to enter, a blocking epoll_wait */
 	uint32_t kicked;   /* an unread kick is in the eventfd */
+	uint32_t failures; /* of epoll_wait, one after another */
+	uint32_t no_timer; /* the timerfd cannot be set: epoll_wait has a limit instead */
+	uint32_t broken;   /* epoll is refused for good: nobody waits with it any more */
 } poller = {.ep = -1, .timer = -1, .kick = -1, .sigs = -1, .armed = GHI_NEVER};
 
 int ghi_poller_move_up(long fd)
@@ -100,7 +103,8 @@ int ghi_poller_init(const char **ret_what)
 	    (r = add(poller.kick, TAG_KICK, EPOLLIN)) < 0)
 		return r;
 	poller.armed = GHI_NEVER;
-	poller.sleeping = poller.kicked = 0;
+	poller.sleeping = poller.kicked = poller.failures = 0;
+	poller.no_timer = poller.broken = 0;
 	return 0;
 }
 
@@ -129,6 +133,8 @@ int ghi_poller_signals(uint64_t set)
 
 int ghi_poller_arm(int fd, uint32_t generation)
 {
+	if (load_acquire(&poller.broken))
+		return -ENOMEM;
 	int r = add(fd, (uint64_t)generation << 32 | (uint32_t)fd,
 		    EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLPRI | EPOLLET);
 	/* The number was closed and reused behind our back, same file. */
@@ -137,6 +143,8 @@ int ghi_poller_arm(int fd, uint32_t generation)
 
 int ghi_poller_rearm(int fd, uint32_t generation, unsigned dirs)
 {
+	if (load_acquire(&poller.broken))
+		return -ENOMEM;
 	struct epoll_event ev = {.events = EPOLLRDHUP | EPOLLPRI | EPOLLET,
 				 .data.u64 = (uint64_t)generation << 32 | (uint32_t)fd};
 	ev.events |= (dirs & 1u << GHI_RD ? EPOLLIN : 0) | (dirs & 1u << GHI_WR ? EPOLLOUT : 0);
@@ -156,7 +164,10 @@ static void arm_timer(uint64_t when)
 	if (when < poller.armed) {
 		struct itimerspec its = {.it_value = ghi_ns_to_ts(when ? when : 1)};
 		poller.armed = when;
-		ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL);
+		if (ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL) < 0)
+			store_release(&poller.no_timer, 1u);
+		if (load_acquire(&poller.no_timer) || load_acquire(&poller.broken))
+			ghi_poller_kick();
 	}
 	ghi_unlock(&poller.lock);
 }
@@ -197,11 +208,56 @@ static void timer_expired(void)
 		arm_earliest();
 }
 
+/* A filter that came when the runtime was running.  Whoever waits tries again, is refused a
+ * registration, and waits in the kernel on a worker that is handed off, or asks again and again. */
+static void give_up(void)
+{
+	if (xchg_acq_rel(&poller.broken, 1u))
+		return;
+	ghi_say(
+	    "the system refuses epoll from now on: threads that wait for descriptors keep their "
+	    "kernel threads");
+	ghi_fd_wake_all();
+}
+
+static long ask(struct epoll_event *ev, int timeout_ms)
+{
+	long n = ghi_sys(SYS_epoll_pwait, poller.ep, ev, EVENTS, timeout_ms, NULL, 8);
+#ifdef SYS_epoll_wait
+	/* A filter may know the call that libc makes only. */
+	if (n == -ENOSYS || n == -EPERM)
+		n = ghi_sys(SYS_epoll_wait, poller.ep, ev, EVENTS, timeout_ms);
+#endif
+	if (n >= 0)
+		store_relaxed(&poller.failures, 0u);
+	else if (n != -EINTR && fetch_add_relaxed(&poller.failures, 1u) >= MAX_FAILURES)
+		give_up();
+	return n;
+}
+
+const char *ghi_poller_needs(void)
+{
+	struct itimerspec never = {0};
+	struct epoll_event ev[EVENTS];
+	uint64_t count;
+
+	if (ask(ev, 0) < 0)
+		return "epoll_pwait";
+	if (ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &never, NULL) < 0)
+		return "timerfd_settime";
+	if (ghi_sys(SYS_read, poller.kick, &count, sizeof(count)) != -EAGAIN)
+		return "read";
+	return NULL;
+}
+
 int ghi_poller_poll(int timeout_ms)
 {
 	struct epoll_event ev[EVENTS];
 	struct ghi_gthread *ready = NULL;
-	long n = ghi_sys(SYS_epoll_pwait, poller.ep, ev, EVENTS, timeout_ms, NULL, 8);
+
+	if (__builtin_expect(load_relaxed(&poller.broken), 0))
+		return 0;
+	long n = ask(ev, timeout_ms);
 
 	for (long i = 0; i < n; i++) {
 		if (ev[i].data.u64 == TAG_TIMER) {
@@ -227,20 +283,60 @@ int ghi_poller_poll(int timeout_ms)
 	return n > 0 ? (int)n : 0;
 }
 
+/* In place of the three descriptors: the futex that a kick sets, and a look at the timers.  Their
+ * deadlines are in `armed`, which any later one kicks; signals in the kernel are looked for. */
+static void sleep_without(void)
+{
+	uint64_t limit = ghi_deadline_in(10 * GHI_MS), armed = load_relaxed(&poller.armed);
+	struct timespec ts = ghi_ns_to_ts(armed < limit || poller.sigs < 0 ? armed : limit);
+	sys_futex_wait_until(&poller.kicked, 0, armed == GHI_NEVER && poller.sigs < 0 ? NULL : &ts);
+	xchg_acq_rel(&poller.kicked, 0u);
+	if (ghi_now() >= load_relaxed(&poller.armed))
+		timer_expired();
+	if (poller.sigs >= 0)
+		ghi_signal_waiters_look();
+}
+
+static void sleep_without_timer(void)
+{
+	uint64_t now = ghi_now(), armed = load_relaxed(&poller.armed);
+	uint64_t ms = armed > now ? (armed - now + GHI_MS - 1) / GHI_MS : 0;
+	ghi_poller_poll(armed == GHI_NEVER ? -1 : ms < 60000 ? (int)ms : 60000);
+	if (ghi_now() >= load_relaxed(&poller.armed))
+		timer_expired();
+}
+
 void ghi_poller_sleep(void)
 {
 	store_relaxed(&poller.sleeping, 1u); /* (L1) */
 	fence_seq_cst();		     /* (L2) pairs with (D2) */
 	arm_earliest();
-	ghi_poller_poll(-1);
+	if (__builtin_expect(load_acquire(&poller.broken), 0))
+		sleep_without();
+	else if (__builtin_expect(load_acquire(&poller.no_timer), 0))
+		sleep_without_timer();
+	else
+		ghi_poller_poll(-1);
 	store_relaxed(&poller.sleeping, 0u);
+}
+
+/* The sleeper wakes and finds a timer that is not due, which it forgets or sets anew. */
+static void kick_by_timer(void)
+{
+	struct itimerspec its = {.it_value.tv_nsec = 1};
+	store_release(&poller.kicked, 0u); /* nobody will: there is nothing to drain */
+	ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL);
 }
 
 void ghi_poller_kick(void)
 {
 	uint64_t one = 1;
-	if (xchg_acq_rel(&poller.kicked, 1u) == 0)
-		ghi_sys(SYS_write, poller.kick, &one, sizeof(one));
+	if (xchg_acq_rel(&poller.kicked, 1u))
+		return;
+	if (ghi_sys(SYS_write, poller.kick, &one, sizeof(one)) < 0)
+		kick_by_timer();
+	if (load_acquire(&poller.broken))
+		sys_futex_wake(&poller.kicked, 1);
 }
 
 void ghi_poller_after_fork(void)

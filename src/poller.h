@@ -30,6 +30,8 @@ int ghi_poller_adopt(long fd);
 void ghi_poller_drop(int fd);
 /* 0, or -errno with *ret_what naming what could not be made. */
 int ghi_poller_init(const char **ret_what);
+/* The name of a system call that the poller is refused; NULL: none. */
+const char *ghi_poller_needs(void);
 /* Registers fd for every event, tagged with its generation.  0, -EPERM (always ready), -errno. */
 int ghi_poller_arm(int fd, uint32_t generation);
 /* Registers whatever fd is now, for some directions; an edge that is there already counts anew. */

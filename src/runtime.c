@@ -15,6 +15,7 @@
 #include "src/fdtab.h"
 #include "src/lot.h"
 #include "src/monitor.h"
+#include "src/needs.h"
 #include "src/poller.h"
 #include "src/real.h"
 #include "src/runtime.h"
@@ -204,37 +205,47 @@ static int start(void)
 	if (make_slots() < 0)
 		return inert("out of memory");
 	if ((r = ghi_poller_init(&why)) < 0) {
+		ghi_poller_after_fork();
 		ghi_say(
 		    "cannot make its %s (error %d); raise the limit on open files (ulimit -n) or "
 		    "close some",
 		    why, -r);
 		return inert("the poller needs three descriptors");
 	}
-	/* 4. The calling thread becomes gthread 1 on worker 0. */
+	/* 4. Is everything permitted that is done later, when there is no way back? */
+	if ((why = ghi_needs())) {
+		ghi_poller_after_fork();
+		ghi_say("the system refuses %s (a seccomp filter?)", why);
+		return inert("it needs more system calls than are permitted");
+	}
+	/* 5. The calling thread becomes gthread 1 on worker 0. */
 	ghi_gthread_seed_tids(sys_getpid());
 	main_gthread = adopt_main();
 	unregister_rseq();
-	if (ghi_worker_start_first(main_gthread) < 0)
+	if (ghi_worker_start_first(main_gthread) < 0) {
+		ghi_poller_after_fork();
+		main_gthread = NULL;
 		return inert("out of memory");
+	}
 	main_gthread->cpu_ns = main_gthread->worker->cpu_mark = ghi_cputime_of_tid(sys_gettid());
-	/* 5. What must be done before there is a second thread. */
+	/* 6. What must be done before there is a second thread. */
 	pid = sys_getpid();
 	ghi_signal_before_threads();
 	if (ghi_runtime_on_start)
 		ghi_runtime_on_start();
-	/* 6. The monitor: the one thread that libc makes, which also tells libc (malloc, stdio)
+	/* 7. The monitor: the one thread that libc makes, which also tells libc (malloc, stdio)
 	 *    that the process has threads now. */
 	if ((r = ghi_monitor_start())) {
 		ghi_poller_after_fork();
 		main_gthread = NULL;
 		return inert("the system lets it make no thread");
 	}
-	/* 7. Signals and reports. */
+	/* 8. Signals and reports. */
 	ghi_crash_prepare();
 	if (ghi_config.report)
 		ghi_blocked_start();
 	ghi_signal_start(main_gthread);
-	/* 8. From here on the hooks see a gthread. */
+	/* 9. From here on the hooks see a gthread. */
 	alive = 1;
 	state = RUNNING;
 	ghi_tls.nosig = 0;

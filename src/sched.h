@@ -140,6 +140,8 @@ struct ghi_slot *ghi_worker_take_idle_slot(void);
  * what was read from it was right.  It stays open, so that a number of the program's is taken for a
  * moment only once in the worker's life. */
 int ghi_worker_stat(struct ghi_worker *w);
+/* A result of pread() on it that says nothing of the worker. */
+bool ghi_worker_stat_foreign(long n);
 void ghi_worker_stat_done(struct ghi_worker *w, bool right);
 bool ghi_worker_owns_fd(int fd);
 void ghi_worker_stat_after_fork(void);

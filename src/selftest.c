@@ -137,7 +137,11 @@ const char *ghi_selftest(void)
 		}
 		ghi_sys(SYS_exit_group, run_in_child());
 	}
-	long r = pid < 0 ? pid : ghi_sys(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL);
+	long r = pid;
+	if (pid > 0)
+		do
+			r = ghi_sys(SYS_wait4, pid, &status, 0x40000000 /* __WALL */, NULL);
+		while (r == -EINTR);
 	sys_sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
 		return NULL; /* no child can be made here (a sandbox): nothing is known to be wrong

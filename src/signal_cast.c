@@ -14,6 +14,7 @@ static struct {
 	void (*fn)(void *);
 	void *arg;
 	uint32_t left;
+	int tid; /* who is asked */
 } cast;
 
 /* With SA_RESTART: a blocked call of the program must not notice. */
@@ -21,7 +22,9 @@ void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc)
 {
 	if (info->si_code == SI_TIMER)
 		ghi_sigtimer_expired(info);
-	if (info->si_code == SI_QUEUE && info->si_ptr == &cast) {
+	/* By tgkill() where the other is refused. */
+	if ((info->si_code == SI_QUEUE && info->si_ptr == &cast) ||
+	    (info->si_code == SI_TKILL && load_acquire(&cast.left) && cast.tid == sys_gettid())) {
 		load_acquire (&cast.fn)(cast.arg);
 		fetch_add_acq_rel(&cast.left, (uint32_t)-1);
 		sys_futex_wake(&cast.left, 1);
@@ -78,9 +81,11 @@ static bool ask(int pid, int tid)
 	if (tid <= 0 || was_asked(tid) || ndone == (int)(sizeof(done) / sizeof(*done)))
 		return false;
 	si.si_ptr = &cast;
+	cast.tid = tid;
 	store_release(&cast.left, 1u);
 	done[ndone++] = tid;
-	if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_CAST, &si) < 0)
+	if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_CAST, &si) < 0 &&
+	    ghi_sys(SYS_tgkill, pid, tid, GHI_SIG_CAST) < 0)
 		return true; /* it ended */
 	while (load_acquire(&cast.left))
 		if (sys_futex_wait(&cast.left, 1, &limit) == -ETIMEDOUT &&

@@ -61,6 +61,7 @@ bool ghi_sig_enqueue(struct ghi_gthread *g, struct ghi_siginfo_node *n);
 struct ghi_siginfo_node *ghi_sig_take_all(struct ghi_siginfo_node **stack);
 /* A standard signal to the process: false when one waits already. */
 bool ghi_sig_claim_shared(int sig);
+void ghi_sig_unclaim_shared(int sig);
 void ghi_sig_append(struct ghi_siglist *l, struct ghi_siginfo_node *n);
 struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig);
 /* By the gthread itself, signals deferred: its lists are complete; which numbers wait. */

@@ -18,9 +18,11 @@ enum { CHUNK = 128, CHUNKS = 8192 };
 static struct {
 	uint64_t free;
 	uint32_t nchunks;
+	uint32_t unused; /* number of a chunk that there was no memory for, plus 1 */
 	struct ghi_siginfo_node *chunk[CHUNKS];
 } pool;
-static int64_t queued;	    /* real-time signals that wait */
+static struct ghi_siginfo_node first_chunk[CHUNK]; /* a kill() must not fail for want of memory */
+static int64_t queued;				   /* real-time signals that wait */
 static uint64_t shared_std; /* standard signals sent to the process that wait */
 
 static struct ghi_siginfo_node *node_at(uint32_t index)
@@ -38,15 +40,19 @@ static void give(struct ghi_siginfo_node *n)
 
 static struct ghi_siginfo_node *grow(void)
 {
-	uint32_t c = fetch_add_relaxed(&pool.nchunks, 1u);
+	uint32_t c = xchg_acq_rel(&pool.unused, 0u);
+	c = c ? c - 1 : fetch_add_relaxed(&pool.nchunks, 1u);
 	if (c >= CHUNKS) {
 		fetch_add_relaxed(&pool.nchunks, (uint32_t)-1);
 		return NULL;
 	}
-	long r = ghi_sys(SYS_mmap, NULL, CHUNK * sizeof(struct ghi_siginfo_node),
-			 PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-	if (r < 0 && r > -4096)
-		return NULL; /* the number stays unused */
+	long r = c == 0 ? (long)first_chunk
+			: ghi_sys(SYS_mmap, NULL, CHUNK * sizeof(struct ghi_siginfo_node),
+				  PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	if (r < 0 && r > -4096) {
+		store_release(&pool.unused, c + 1);
+		return NULL;
+	}
 	struct ghi_siginfo_node *n = (struct ghi_siginfo_node *)r;
 	for (uint32_t i = 0; i < CHUNK; i++)
 		n[i].index = c * CHUNK + i;
@@ -282,6 +288,12 @@ bool ghi_signal_due(struct ghi_gthread *self)
 bool ghi_sig_claim_shared(int sig)
 {
 	return sig >= 32 || !(fetch_or_acq_rel(&shared_std, BIT(sig)) & BIT(sig));
+}
+
+void ghi_sig_unclaim_shared(int sig)
+{
+	if (sig < 32)
+		fetch_and_acq_rel(&shared_std, ~BIT(sig));
 }
 
 /* In a process without threads yet: nothing waits. */

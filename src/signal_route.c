@@ -248,12 +248,14 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	if (!g || !ghi_sig_is_handler(&act))
 		return false;
 	ghi_nosig_enter();
-	struct ghi_siginfo_node *n =
-	    ghi_sig_claim_shared(sig) ? ghi_sig_node_new(sig, info, true) : NULL;
+	bool claimed = ghi_sig_claim_shared(sig);
+	struct ghi_siginfo_node *n = claimed ? ghi_sig_node_new(sig, info, true) : NULL;
 	if (n)
 		give_shared(g, n);
+	else if (claimed)
+		ghi_sig_unclaim_shared(sig);
 	ghi_nosig_leave();
-	return true;
+	return n || !claimed; /* without memory the kernel does it */
 }
 
 int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t)

@@ -237,12 +237,11 @@ static int send_due(struct ghi_gthread *self)
 			self->sig.batch = n;
 			self->sig.in_place |= BIT(sig);
 		}
-		/* Out of room in the kernel's queue: what it sends itself needs none, and the
-		 * node holds the information. */
-		if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, self->worker->tid, sig, &info) == -EAGAIN) {
-			info.si_code = SI_USER;
-			ghi_sys(SYS_rt_tgsigqueueinfo, pid, self->worker->tid, sig, &info);
-		}
+		/* Out of room in the kernel's queue, or refused: tgkill() needs none, and the node
+		 * holds the information. */
+		int tid = self->worker->tid;
+		if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, sig, &info) < 0)
+			ghi_sys(SYS_tgkill, pid, tid, sig);
 	}
 	self->sig.bottom = sent != 0;
 	/* A handler may leave by siglongjmp: the rest is for the bracket after that. */

@@ -63,10 +63,13 @@ static void serve(struct ghi_gthread **ret_ready)
 
 	while ((set = wanted())) {
 		long sig = ghi_sys(SYS_rt_sigtimedwait, &set, &info, &now, 8);
-		if (sig <= 0)
+		if (sig == -EINTR)
+			continue;
+		if (sig == -EAGAIN || sig == 0)
 			return;
+		/* Refused: whoever waits is told, one after another, as if it had asked itself. */
 		struct ghi_list *l = waiters.list.next;
-		while (!(ghi_container(l, struct waiter, link)->want & BIT(sig)))
+		while (sig > 0 && !(ghi_container(l, struct waiter, link)->want & BIT(sig)))
 			l = l->next;
 		struct waiter *w = ghi_container(l, struct waiter, link);
 		w->sig = (int)sig;
@@ -182,6 +185,8 @@ int ghi_signal_wait(struct ghi_gthread *self, uint64_t want, siginfo_t *ret_info
 			return r;
 		if (self->sig_ran)
 			return -EINTR;
+		if (r < 0 && r != -EINTR && r != -ECANCELED)
+			return r;
 	}
 }
 

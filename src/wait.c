@@ -1,5 +1,6 @@
 /* Waiting for descriptors and time; see wait.h. */
 #include <errno.h>
+#include <sys/stat.h>
 
 #include "src/cancel.h"
 #include "src/park.h"
@@ -115,6 +116,13 @@ out:
 	return r;
 }
 
+/* What epoll refuses is a file, or a device, or the whole call is forbidden. */
+static bool is_file(int fd)
+{
+	struct stat st;
+	return ghi_sys(SYS_fstat, fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
+}
+
 int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline)
 {
 	unsigned joined = 0;
@@ -130,16 +138,18 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 		struct ghi_pollset_fd *p = &set->fds[joined];
 		struct ghi_fd *e = ghi_fd_get(p->fd);
 		p->waiter = (struct ghi_fd_waiter){.g = self, .dirs = p->dirs, .all = !set->one};
-		if (!e)
-			continue;
-		ghi_lock(&e->lock);
-		r = arm_locked(e, p->fd, p->dirs);
+		if (e)
+			ghi_lock(&e->lock);
+		r = e ? arm_locked(e, p->fd, p->dirs) : -ENOMEM;
 		/* A file that was not ready a moment ago never will be (its exceptions, say);
 		 * without a registration for lack of memory, ask again soon. */
-		if (r && r != -EPERM && deadline > ghi_deadline_in(10 * GHI_MS)) {
+		if (r && !(r == -EPERM && is_file(p->fd)) &&
+		    deadline > ghi_deadline_in(10 * GHI_MS)) {
 			deadline = ghi_deadline_in(10 * GHI_MS);
 			cut = true;
 		}
+		if (!e)
+			continue;
 		if (!r && (((p->dirs & 1) && load_relaxed(&e->seq[GHI_RD]) != p->seq[GHI_RD]) ||
 			   ((p->dirs & 2) && load_relaxed(&e->seq[GHI_WR]) != p->seq[GHI_WR])))
 			again = true; /* the caller's poll(0) will tell what it is */

@@ -145,7 +145,8 @@ int ghi_worker_clone(struct ghi_worker *w)
 	w->kmask = ~0ull;
 	enlist(w);
 	fetch_add_relaxed(&nworkers, 1u);
-	long r = ghi_ctx_clone(flags, sp, w->native->tp, clone_entry, w, &w->tid);
+	long r = GHI_FAULT(GHI_FAULT_OWN, SYS_clone,
+			   ghi_ctx_clone(flags, sp, w->native->tp, clone_entry, w, &w->tid));
 	sys_sigprocmask(SIG_SETMASK, &old, NULL);
 	if (r < 0)
 		fetch_add_relaxed(&nworkers, (uint32_t)-1);

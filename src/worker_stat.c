@@ -13,6 +13,12 @@
 
 static int stat_lowest = INT32_MAX; /* no such descriptor is below; so most closes need no search */
 
+/* What a number that is another file now may answer; all else is a passing trouble of ours. */
+bool ghi_worker_stat_foreign(long n)
+{
+	return n >= 0 || n == -EBADF || n == -ESPIPE || n == -EISDIR || n == -EINVAL;
+}
+
 int ghi_worker_stat(struct ghi_worker *w)
 {
 	char path[48];
@@ -20,8 +26,11 @@ int ghi_worker_stat(struct ghi_worker *w)
 	if (w->stat_tid == w->tid)
 		return w->stat_fd;
 	/* Of a kernel thread that has ended; anything else is not ours any more. */
-	if (w->stat_tid && ghi_sys(SYS_pread64, w->stat_fd, path, 1, 0) == -ESRCH)
+	long r = w->stat_tid ? ghi_sys(SYS_pread64, w->stat_fd, path, 1, 0) : 0;
+	if (r == -ESRCH)
 		ghi_sys(SYS_close, w->stat_fd);
+	else if (!ghi_worker_stat_foreign(r))
+		return (int)r; /* asked again the next time */
 	ghi_format(path, sizeof(path), "/proc/self/task/%d/stat", w->tid);
 	w->stat_tid = 0;
 	w->stat_fd =

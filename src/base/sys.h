@@ -16,6 +16,7 @@
 #include <sys/uio.h>
 #include <time.h>
 
+#include "src/base/fault.h"
 #include "src/base/sysnr.h"
 
 static inline long ghi_sys6(long nr, long a, long b, long c, long d, long e, long f)
@@ -58,44 +59,48 @@ static inline long ghi_sys6(long nr, long a, long b, long c, long d, long e, lon
 	ghi_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), 0)
 #define GHI_SYS7(n, a, b, c, d, e, f)                                                              \
 	ghi_sys6(n, (long)(a), (long)(b), (long)(c), (long)(d), (long)(e), (long)(f))
-/* ghi_sys(SYS_close, fd): -errno or the result. */
-#define ghi_sys(...)                                                                               \
+#define GHI_SYS_MAKE(...)                                                                          \
 	GHI_SYS_PICK(__VA_ARGS__, GHI_SYS7, GHI_SYS6_, GHI_SYS5, GHI_SYS4, GHI_SYS3, GHI_SYS2,     \
 		     GHI_SYS1)                                                                     \
 	(__VA_ARGS__)
+#ifdef GREENHOOK_FAULTS
+#define GHI_SYS_NR(nr, ...) nr
+#define ghi_sys(...)	    GHI_FAULT(GHI_FAULT_OWN, GHI_SYS_NR(__VA_ARGS__, 0), GHI_SYS_MAKE(__VA_ARGS__))
+#define ghi_sys_program(...)                                                                       \
+	GHI_FAULT(GHI_FAULT_PROGRAM, GHI_SYS_NR(__VA_ARGS__, 0), GHI_SYS_MAKE(__VA_ARGS__))
+#else
+/* ghi_sys(SYS_close, fd): -errno or the result.  A call of the runtime's own, which has an answer
+ * to every error; ghi_sys_program is one that the program made, and gets the errors of. */
+#define ghi_sys(...)	     GHI_SYS_MAKE(__VA_ARGS__)
+#define ghi_sys_program(...) GHI_SYS_MAKE(__VA_ARGS__)
+#endif
 
-static inline long sys_futex_wait(uint32_t *word, uint32_t val, const struct timespec *timeout)
-{
-	return ghi_sys(SYS_futex, word, FUTEX_WAIT | FUTEX_PRIVATE_FLAG, val, timeout);
-}
-
+/* Macros, so that a fault is injected at whoever calls them (fault.h), to waits and wakes apart. */
+#define GHI_SYS_FUTEX(which, ...)                                                                  \
+	GHI_FAULT(GHI_FAULT_OWN, SYS_futex + which, GHI_SYS_MAKE(SYS_futex, __VA_ARGS__))
+#define sys_futex_wait(word, val, timeout)                                                         \
+	GHI_SYS_FUTEX(GHI_FAULT_WAIT, (uint32_t *){word}, FUTEX_WAIT | FUTEX_PRIVATE_FLAG,         \
+		      (uint32_t){val}, (const struct timespec *){timeout})
 /* deadline: absolute CLOCK_MONOTONIC, NULL: none. */
-static inline long sys_futex_wait_until(uint32_t *word, uint32_t val,
-					const struct timespec *deadline)
-{
-	return ghi_sys(SYS_futex, word, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG, val, deadline, 0,
-		       FUTEX_BITSET_MATCH_ANY);
-}
-
-static inline long sys_futex_wake(uint32_t *word, int n)
-{
-	return ghi_sys(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, n);
-}
-
+#define sys_futex_wait_until(word, val, deadline)                                                  \
+	GHI_SYS_FUTEX(GHI_FAULT_WAIT, (uint32_t *){word}, FUTEX_WAIT_BITSET | FUTEX_PRIVATE_FLAG,  \
+		      (uint32_t){val}, (const struct timespec *){deadline}, 0,                     \
+		      FUTEX_BITSET_MATCH_ANY)
+#define sys_futex_wake(word, n)                                                                    \
+	GHI_SYS_FUTEX(GHI_FAULT_WAKE, (uint32_t *){word}, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, (int){n})
 /* mask: the kernel's 64-bit signal set. */
-static inline long sys_sigprocmask(int how, const uint64_t *set, uint64_t *old)
-{
-	return ghi_sys(SYS_rt_sigprocmask, how, set, old, 8);
-}
+#define sys_sigprocmask(how, set, old)                                                             \
+	ghi_sys(SYS_rt_sigprocmask, how, (const uint64_t *){set}, (uint64_t *){old}, 8)
 
+/* They never fail. */
 static inline int sys_gettid(void)
 {
-	return (int)ghi_sys(SYS_gettid);
+	return (int)GHI_SYS_MAKE(SYS_gettid);
 }
 
 static inline int sys_getpid(void)
 {
-	return (int)ghi_sys(SYS_getpid);
+	return (int)GHI_SYS_MAKE(SYS_getpid);
 }
 
 #endif

@@ -21,14 +21,15 @@ enum { EVENTS = 64, HIGH_FD = 3, MAX_FAILURES = 15 };
 
 static struct {
 	int ep, timer, kick;
-	int sigs;	   /* signalfd, made when somebody waits for signals */
-	ghi_lock_t lock;   /* armed and the timerfd */
-	uint64_t armed;	   /* deadline the timerfd is set to; GHI_NEVER: none */
-	uint32_t sleeping; /* a worker is in, or about to enter, a blocking epoll_wait */
-	uint32_t kicked;   /* an unread kick is in the eventfd */
-	uint32_t failures; /* of epoll_wait, one after another */
-	uint32_t no_timer; /* the timerfd cannot be set: epoll_wait has a limit instead */
-	uint32_t broken;   /* epoll is refused for good: nobody waits with it any more */
+	int sigs;	     /* signalfd, made when somebody waits for signals */
+	ghi_lock_t lock;     /* armed and the timerfd */
+	uint64_t armed;	     /* deadline the timerfd is set to; GHI_NEVER: none */
+	uint32_t sleeping;   /* a worker is in, or about to enter, a blocking epoll_wait */
+	uint32_t kicked;     /* an unread kick is in the eventfd */
+	uint32_t failures;   /* of epoll_wait, one after another */
+	uint32_t timer_kick; /* the timerfd expired in place of a kick: for the sleeper alone */
+	uint32_t no_timer;   /* the timerfd cannot be set: epoll_wait has a limit instead */
+	uint32_t broken;     /* epoll is refused for good: nobody waits with it any more */
 } poller = {.ep = -1, .timer = -1, .kick = -1, .sigs = -1, .armed = GHI_NEVER};
 
 int ghi_poller_move_up(long fd)
@@ -103,7 +104,7 @@ int ghi_poller_init(const char **ret_what)
 	    (r = add(poller.kick, TAG_KICK, EPOLLIN)) < 0)
 		return r;
 	poller.armed = GHI_NEVER;
-	poller.sleeping = poller.kicked = poller.failures = 0;
+	poller.sleeping = poller.kicked = poller.failures = poller.timer_kick = 0;
 	poller.no_timer = poller.broken = 0;
 	return 0;
 }
@@ -160,16 +161,18 @@ void ghi_poller_disarm(int fd)
 
 static void arm_timer(uint64_t when)
 {
+	bool kick = false;
 	ghi_lock(&poller.lock);
 	if (when < poller.armed) {
 		struct itimerspec its = {.it_value = ghi_ns_to_ts(when ? when : 1)};
 		poller.armed = when;
 		if (ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL) < 0)
 			store_release(&poller.no_timer, 1u);
-		if (load_acquire(&poller.no_timer) || load_acquire(&poller.broken))
-			ghi_poller_kick();
+		kick = load_acquire(&poller.no_timer) || load_acquire(&poller.broken);
 	}
 	ghi_unlock(&poller.lock);
+	if (kick)
+		ghi_poller_kick();
 }
 
 void ghi_poller_timer_added(uint64_t deadline)
@@ -261,6 +264,12 @@ int ghi_poller_poll(int timeout_ms)
 
 	for (long i = 0; i < n; i++) {
 		if (ev[i].data.u64 == TAG_TIMER) {
+			/* As for a kick: others must not drain it. */
+			if (load_acquire(&poller.timer_kick)) {
+				if (timeout_ms == 0)
+					continue;
+				store_relaxed(&poller.timer_kick, 0u);
+			}
 			timer_expired();
 		} else if (ev[i].data.u64 == TAG_SIGS) {
 			ghi_signal_waiters_look();
@@ -301,7 +310,7 @@ static void sleep_without_timer(void)
 {
 	uint64_t now = ghi_now(), armed = load_relaxed(&poller.armed);
 	uint64_t ms = armed > now ? (armed - now + GHI_MS - 1) / GHI_MS : 0;
-	ghi_poller_poll(armed == GHI_NEVER ? -1 : ms < 60000 ? (int)ms : 60000);
+	ghi_poller_poll(armed == GHI_NEVER ? -1 : ms < 100 ? (int)ms : 100);
 	if (ghi_now() >= load_relaxed(&poller.armed))
 		timer_expired();
 }
@@ -325,7 +334,11 @@ static void kick_by_timer(void)
 {
 	struct itimerspec its = {.it_value.tv_nsec = 1};
 	store_release(&poller.kicked, 0u); /* nobody will: there is nothing to drain */
+	ghi_lock(&poller.lock);
+	store_release(&poller.timer_kick, 1u);
+	poller.armed = 1; /* or who is about to sleep sets it to a later time */
 	ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL);
+	ghi_unlock(&poller.lock);
 }
 
 void ghi_poller_kick(void)

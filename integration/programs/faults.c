@@ -288,7 +288,7 @@ static void *line_by_line(void *arg)
 {
 	FILE *f = arg;
 	for (int i = 0; i < 50; i++)
-		fprintf(f, "a line of some length, number %d\n", i);
+		NEED(fprintf(f, "a line of some length, number %d\n", i) > 0);
 	return NULL;
 }
 
@@ -309,6 +309,7 @@ static void files(void)
 	pthread_t a = start(line_by_line, f), b = start(line_by_line, f);
 	join(a);
 	join(b);
+	NEED(fflush(f) == 0);
 	rewind(f);
 	int lines = 0;
 	while (fgets(line, sizeof(line), f)) {
@@ -338,7 +339,9 @@ static void *doze(void *arg)
 	QUIET(pthread_cond_timedwait(&changed, &lock, &limit) == ETIMEDOUT);
 	pthread_mutex_unlock(&lock);
 	QUIET(sem_timedwait(&sem, &limit) == -1 && errno == ETIMEDOUT);
-	QUIET(poll(&none, 1, 2) == 0);
+	int r = poll(&none, 1, 2);
+	NEED(r >= 0);
+	QUIET(r == 0);
 	QUIET(now_ns(CLOCK_MONOTONIC) - before >= 5000000);
 	return NULL;
 }
@@ -488,7 +491,8 @@ static void processes(void)
 	CHECK(WEXITSTATUS(status) == 6);
 	FILE *f = popen("echo hello", "r");
 	NEED(f != NULL);
-	CHECK(fgets(line, sizeof(line), f) && !strcmp(line, "hello\n"));
+	NEED(fgets(line, sizeof(line), f));
+	CHECK(!strcmp(line, "hello\n"));
 	CHECK(pclose(f) == 0);
 	fflush(stdout);
 	pid_t child = fork();

@@ -78,3 +78,7 @@ def test_jumps_out_of_handlers(agree):
 
 def test_jumps_leave_nothing_of_a_call_behind(agree):
     agree("sig_jump_held")
+
+
+def test_signalfd_finds_what_nobody_accepts(agree):
+    agree("sig_fd")

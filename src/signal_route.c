@@ -318,6 +318,15 @@ static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 	}
 }
 
+/* Pending in the kernel, as if it had just been sent. */
+static void back_to_kernel(struct ghi_siginfo_node *n)
+{
+	siginfo_t info = n->info;
+	int sig = n->sig;
+	ghi_sig_node_free(NULL, n);
+	ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, &info);
+}
+
 static void place(struct ghi_siginfo_node *n)
 {
 	struct sigaction act = ghi_sig_action_of(n->sig);
@@ -332,14 +341,15 @@ static void place(struct ghi_siginfo_node *n)
 			ghi_sig_node_free(NULL, n);
 	} else if ((g = find_open(n->sig))) {
 		bool waits = load_relaxed(&g->sig.waits) & BIT(n->sig);
-		if (!waits && !ghi_sig_is_handler(&act)) { /* changed meanwhile: the kernel's */
-			siginfo_t info = n->info;
-			int sig = n->sig;
-			ghi_sig_node_free(NULL, n);
-			ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, &info);
-		} else {
+		if (!waits && !ghi_sig_is_handler(&act)) /* changed meanwhile: the kernel's */
+			back_to_kernel(n);
+		else
 			give_shared(g, n);
-		}
+	} else if (ghi_signal_fd_mask & BIT(n->sig)) { /* where a signalfd finds it */
+		/* Who closed the last mask waits for the monitor to close its own. */
+		uint64_t bit = BIT(n->sig);
+		sys_sigprocmask(SIG_BLOCK, &bit, NULL);
+		back_to_kernel(n);
 	} else {
 		into_limbo(n);
 	}

@@ -11,10 +11,6 @@
 #include "hooks/io.h"
 #include "hooks/offload.h"
 
-#ifndef RWF_NOWAIT
-#define RWF_NOWAIT 8
-#endif
-
 bool ghi_io_nonblock(int fd, struct ghi_fd *e)
 {
 	uint32_t epoch = load_acquire(&ghi_fd_flags_epoch);
@@ -43,6 +39,13 @@ static uint64_t socket_timeout(int fd, int dir)
 	return (uint64_t)t.tv_sec * GHI_SEC + (uint64_t)t.tv_usec * GHI_US;
 }
 
+/* /dev/null, zero, full and urandom: nothing to wait for. */
+static bool answers_always(dev_t dev)
+{
+	unsigned n = minor(dev);
+	return major(dev) == 1 && (n == 3 || n == 5 || n == 7 || n == 9);
+}
+
 void ghi_io_classify(int fd, struct ghi_fd *e)
 {
 	struct stat st;
@@ -56,7 +59,7 @@ void ghi_io_classify(int fd, struct ghi_fd *e)
 	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode)) {
 		e->kind = GHI_FD_FILE;
 	} else if (S_ISCHR(st.st_mode)) {
-		e->kind = GHI_FD_CHAR;
+		e->kind = answers_always(st.st_rdev) ? GHI_FD_FILE : GHI_FD_CHAR;
 	} else if (!S_ISSOCK(st.st_mode)) {
 		e->kind = (st.st_mode & S_IFMT) ? GHI_FD_POLLED : GHI_FD_ANON;
 	} else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
@@ -83,17 +86,31 @@ bool ghi_io_ready(int fd, int dir)
 	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) != 0;
 }
 
-/* The call that may take long.  A number that was reused behind our back may be no file any more:
- * after one that did, it is asked again what it is. */
+/* A number that was reused behind our back may be no file any more: after a call that took long it
+ * is asked again what it is. */
+static long after_kernel_thread(struct ghi_gthread *self, struct ghi_fd *e, int dir, bool had_slot,
+				long r)
+{
+	if (dir == GHI_WR && (r == -EPIPE || r == -EFBIG))
+		ghi_signal_claim(self, r == -EPIPE ? SIGPIPE : SIGXFSZ);
+	if (had_slot && !self->worker->slot)
+		e->kind = GHI_FD_UNKNOWN;
+	return r;
+}
+
+/* The call that may take long. */
 static long on_kernel_thread(struct ghi_gthread *self, struct ghi_io *io, struct ghi_fd *e)
 {
 	bool had = self->worker->slot != NULL;
 	long r = BLOCKING_RESTART(self, io->block(io));
-	if (io->dir == GHI_WR && (r == -EPIPE || r == -EFBIG))
-		ghi_signal_claim(self, r == -EPIPE ? SIGPIPE : SIGXFSZ);
-	if (had && !self->worker->slot)
-		e->kind = GHI_FD_UNKNOWN;
-	return r;
+	return after_kernel_thread(self, e, io->dir, had, r);
+}
+
+long ghi_io_file(struct ghi_gthread *self, int fd, struct ghi_fd *e, long nr, void *buf, size_t n)
+{
+	bool had = self->worker->slot != NULL;
+	long r = BLOCKING_RESTART(self, ghi_sys_point(self, nr, fd, buf, n));
+	return after_kernel_thread(self, e, nr == SYS_read ? GHI_RD : GHI_WR, had, r);
 }
 
 /* The socket's timeout ended the wait.  It is remembered by number: does it stand? */
@@ -113,23 +130,27 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 	uint32_t seq;
 	long r;
 
-	ghi_cancel_point(self);
+	if (!io->tried)
+		ghi_cancel_point(self);
 	if (!e) /* no such number, or one beyond our table */
 		return BLOCKING_RESTART(self, io->block(io));
 	if (!io->queue)
 		ghi_io_classify(io->fd, e);
 	if (e->kind == GHI_FD_FILE && !io->queue)
 		return on_kernel_thread(self, io, e);
-	self->sig_ran = 0;
+	if (!io->tried)
+		self->sig_ran = 0;
 	for (;;) {
-		seq = load_acquire(&e->seq[io->dir]); /* (F1) */
+		bool tried = io->tried;
+		io->tried = false;
+		seq = tried ? io->seq : load_acquire(&e->seq[io->dir]); /* (F1) */
 		/* Known to be empty since the last look: another system call would say EAGAIN (or,
 		 * where only whole records come, that the arguments are wrong). */
-		bool empty = io->dir == GHI_RD && e->armed && !io->queue &&
+		bool empty = !tried && io->dir == GHI_RD && e->armed && !io->queue &&
 			     e->kind != GHI_FD_ANON && load_relaxed(&e->drained) == seq &&
 			     !e->hup && !io->dontwait && !ghi_io_nonblock(io->fd, e);
 		if (!empty) {
-			r = io->try(io, e); /* (F2) */
+			r = tried ? io->first : io->try(io, e); /* (F2) */
 			if (r != -EAGAIN)
 				break;
 			if (io->dontwait || ghi_io_nonblock(io->fd, e))

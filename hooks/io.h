@@ -1,9 +1,8 @@
 /* Try, wait, retry: the loop that every descriptor hook shares.
  *
  * Owns: the order of quick try, speculation and parking.  Called by: rw.c, message.c, socket.c,
- * ipc.c.  Must
- * not know: which libc call it serves.  A call is described by two functions over its own
- * arguments: one that never blocks and one that may.
+ * ipc.c.  Must not know: which libc call it serves.  A call is described by two functions over its
+ * own arguments: one that never blocks and one that may.
  */
 #ifndef GHI_HOOK_IO_H
 #define GHI_HOOK_IO_H
@@ -19,15 +18,24 @@ struct ghi_io {
 	long (*try)(struct ghi_io *io, struct ghi_fd *e); /* a result or -errno; -EAGAIN: wait */
 	long (*block)(struct ghi_io *io);		  /* the same, on the kernel thread */
 	void *args;
-	bool dontwait;	   /* the program said so for this call */
-	bool queue;	   /* a message queue: looks like a file, but epoll knows it */
-	bool restarts;	   /* after a handler with SA_RESTART (signal(7)) */
-	bool waited;	   /* the loop's: it has been parked */
+	bool dontwait; /* the program said so for this call */
+	bool queue;    /* a message queue: looks like a file, but epoll knows it */
+	bool restarts; /* after a handler with SA_RESTART (signal(7)) */
+	bool waited;   /* the loop's: it has been parked */
+	bool tried;    /* the first try was made by the caller, with `seq` read before it */
+	uint32_t seq;
+	long first;	   /* and this came out */
 	bool took_all;	   /* set by try: a short read, the descriptor is empty now */
 	uint64_t deadline; /* of the call itself, 0: none; then -ETIMEDOUT */
 	uint64_t until;	   /* the loop's: when the socket's timeout ends the whole call */
 };
 
+#ifndef RWF_NOWAIT
+#define RWF_NOWAIT 8
+#endif
+
+/* read or write (nr) of what epoll does not know: a result or -errno. */
+long ghi_io_file(struct ghi_gthread *self, int fd, struct ghi_fd *e, long nr, void *buf, size_t n);
 /* A result or -errno. */
 long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io);
 /* Is the open file description non-blocking?  What is remembered is believed while only this

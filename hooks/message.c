@@ -4,10 +4,9 @@
  * to refuse.
  */
 #include <limits.h>
-#include <string.h>
 
-#include "hooks/io.h"
 #include "hooks/offload.h"
+#include "hooks/quick.h"
 
 struct call {
 	void *buf;
@@ -56,17 +55,22 @@ static bool in_pieces(const struct call *c)
 	return !(c->flags & (MSG_PEEK | MSG_TRUNC)) && !(c->m && c->m->msg_control);
 }
 
-static long recv_any(struct ghi_gthread *self, int fd, struct call *c)
+static inline struct ghi_io receiving(int fd, struct call *c)
 {
 	/* Urgent data and the error queue never wait: they are there or they are not. */
-	struct ghi_io io = {.fd = fd,
-			    .dir = GHI_RD,
-			    .why = GHI_PARK_READ,
-			    .args = c,
-			    .try = try_receive,
-			    .block = block_receive,
-			    .dontwait = c->flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB),
-			    .restarts = true};
+	return (struct ghi_io){.fd = fd,
+			       .dir = GHI_RD,
+			       .why = GHI_PARK_READ,
+			       .args = c,
+			       .try = try_receive,
+			       .block = block_receive,
+			       .dontwait = c->flags & (MSG_DONTWAIT | MSG_ERRQUEUE | MSG_OOB),
+			       .restarts = true};
+}
+
+static long recv_any(struct ghi_gthread *self, int fd, struct call *c)
+{
+	struct ghi_io io = receiving(fd, c);
 	struct ghi_fd *e = c->flags & MSG_WAITALL ? ghi_fd_get(fd) : NULL;
 	struct msghdr copy;
 	long r;
@@ -92,7 +96,17 @@ EXPORT ssize_t recvfrom(int fd, void *buf, size_t n, int flags, struct sockaddr 
 {
 	HOOK_ENTER(self, REAL(recvfrom)(fd, buf, n, flags, from, fn));
 	struct call c = {.buf = buf, .n = n, .flags = flags, .a = from, .an = fn};
-	return ghi_ret(recv_any(self, fd, &c));
+	struct ghi_quick q;
+	if (flags || !ghi_quick_enter(self, fd, GHI_RD, &q))
+		return ghi_ret(recv_any(self, fd, &c));
+	long r = ghi_sys_program(SYS_recvfrom, fd, buf, n, MSG_DONTWAIT, from, fn);
+	if (r > 0) {
+		ghi_quick_leave(&q, GHI_RD, q.e->kind == GHI_FD_TCP && (size_t)r < n);
+		return r;
+	}
+	struct ghi_io io = receiving(fd, &c);
+	ghi_quick_failed(&q, &io, r);
+	return ghi_ret(ghi_io_run(self, &io));
 }
 
 EXPORT ssize_t recv(int fd, void *buf, size_t n, int flags)
@@ -200,23 +214,34 @@ static long block_send(struct ghi_io *io)
 
 /* A datagram goes out whole or not at all; of a stream's message the control data and the address
  * went with the first piece. */
-static long send_any(struct ghi_gthread *self, int fd, struct call *c)
+static inline struct ghi_io sending(int fd, struct call *c)
 {
-	struct ghi_io io = {.fd = fd,
-			    .dir = GHI_WR,
-			    .why = GHI_PARK_WRITE,
-			    .try = try_send,
-			    .block = block_send,
-			    .args = c,
-			    .dontwait = c->flags & MSG_DONTWAIT,
-			    .restarts = true};
-	long r = ghi_io_run(self, &io);
+	return (struct ghi_io){.fd = fd,
+			       .dir = GHI_WR,
+			       .why = GHI_PARK_WRITE,
+			       .try = try_send,
+			       .block = block_send,
+			       .args = c,
+			       .dontwait = c->flags & MSG_DONTWAIT,
+			       .restarts = true};
+}
+
+static long send_all(struct ghi_gthread *self, struct ghi_io *io)
+{
+	struct call *c = io->args;
+	long r = ghi_io_run(self, io);
 
 	if (r <= 0)
 		return r;
 	struct iovec one = {c->buf, c->n};
-	return ghi_io_rest(self, &io, c->m ? c->m->msg_iov : &one, c->m ? (int)c->m->msg_iovlen : 1,
+	return ghi_io_rest(self, io, c->m ? c->m->msg_iov : &one, c->m ? (int)c->m->msg_iovlen : 1,
 			   (size_t)r, c->flags);
+}
+
+static long send_any(struct ghi_gthread *self, int fd, struct call *c)
+{
+	struct ghi_io io = sending(fd, c);
+	return send_all(self, &io);
 }
 
 EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct sockaddr *to,
@@ -225,7 +250,17 @@ EXPORT ssize_t sendto(int fd, const void *buf, size_t n, int flags, const struct
 	HOOK_ENTER(self, REAL(sendto)(fd, buf, n, flags, to, tn));
 	struct call c = {
 	    .buf = (void *)buf, .n = n, .flags = flags, .a = (struct sockaddr *)to, .len = tn};
-	return ghi_ret(send_any(self, fd, &c));
+	struct ghi_quick q;
+	if ((flags & ~(MSG_NOSIGNAL | MSG_MORE)) || !ghi_quick_enter(self, fd, GHI_WR, &q))
+		return ghi_ret(send_any(self, fd, &c));
+	long r = ghi_sys_program(SYS_sendto, fd, buf, n, flags | MSG_DONTWAIT, to, tn);
+	if (r == (long)n) {
+		ghi_quick_leave(&q, GHI_WR, false);
+		return r;
+	}
+	struct ghi_io io = sending(fd, &c);
+	ghi_quick_failed(&q, &io, r);
+	return ghi_ret(send_all(self, &io));
 }
 
 EXPORT ssize_t send(int fd, const void *buf, size_t n, int flags)

@@ -5,7 +5,7 @@
  */
 #include <limits.h>
 
-#include "hooks/io.h"
+#include "hooks/quick.h"
 
 struct vec {
 	const struct iovec *v;
@@ -46,29 +46,33 @@ static long block_write(struct ghi_io *io)
 	return ghi_sys_point(ghi_self(), SYS_writev, io->fd, a->v, a->n);
 }
 
-static long read_vec(struct ghi_gthread *self, int fd, struct vec *a)
+static inline struct ghi_io reading(int fd, struct vec *a)
 {
-	struct ghi_io io = {.fd = fd,
-			    .dir = GHI_RD,
-			    .why = GHI_PARK_READ,
-			    .try = try_read,
-			    .block = block_read,
-			    .args = a,
-			    .restarts = true};
-	return ghi_io_run(self, &io);
+	return (struct ghi_io){.fd = fd,
+			       .dir = GHI_RD,
+			       .why = GHI_PARK_READ,
+			       .try = try_read,
+			       .block = block_read,
+			       .args = a,
+			       .restarts = true};
 }
 
-static long write_vec(struct ghi_gthread *self, int fd, struct vec *a)
+static inline struct ghi_io writing(int fd, struct vec *a)
 {
-	struct ghi_io io = {.fd = fd,
-			    .dir = GHI_WR,
-			    .why = GHI_PARK_WRITE,
-			    .try = try_write,
-			    .block = block_write,
-			    .args = a,
-			    .restarts = true};
-	long r = ghi_io_run(self, &io);
-	return r > 0 ? ghi_io_rest(self, &io, a->v, a->n, (size_t)r, 0) : r;
+	return (struct ghi_io){.fd = fd,
+			       .dir = GHI_WR,
+			       .why = GHI_PARK_WRITE,
+			       .try = try_write,
+			       .block = block_write,
+			       .args = a,
+			       .restarts = true};
+}
+
+static long write_all(struct ghi_gthread *self, struct ghi_io *io)
+{
+	struct vec *a = io->args;
+	long r = ghi_io_run(self, io);
+	return r > 0 ? ghi_io_rest(self, io, a->v, a->n, (size_t)r, 0) : r;
 }
 
 EXPORT ssize_t read(int fd, void *buf, size_t n)
@@ -78,8 +82,22 @@ EXPORT ssize_t read(int fd, void *buf, size_t n)
 		ghi_cancel_point(self);
 		return ghi_ret(ghi_sys_program(SYS_read, fd, buf, n));
 	}
+	struct ghi_quick q;
+	long r = 0;
+	bool tried = ghi_quick_enter(self, fd, GHI_RD, &q);
+	if (tried && (r = ghi_quick_read(&q, fd, buf, n)) > 0) {
+		ghi_quick_leave(&q, GHI_RD, q.e->kind == GHI_FD_TCP && (size_t)r < n);
+		return r;
+	}
+	struct ghi_fd *e = ghi_fd_at(fd);
+	if (!tried && e && e->kind == GHI_FD_FILE)
+		return ghi_ret(ghi_io_file(self, fd, e, SYS_read, buf, n));
 	struct iovec v = {buf, n};
-	return ghi_ret(read_vec(self, fd, &(struct vec){&v, 1, false}));
+	struct vec a = {&v, 1, false};
+	struct ghi_io io = reading(fd, &a);
+	if (tried)
+		ghi_quick_failed(&q, &io, r);
+	return ghi_ret(ghi_io_run(self, &io));
 }
 
 EXPORT ssize_t __read_chk(int fd, void *buf, size_t n, size_t room)
@@ -96,18 +114,36 @@ EXPORT ssize_t write(int fd, const void *buf, size_t n)
 		ghi_cancel_point(self);
 		return ghi_ret(ghi_sys_program(SYS_write, fd, buf, n));
 	}
+	struct ghi_quick q;
+	long r = 0;
+	bool tried = ghi_quick_enter(self, fd, GHI_WR, &q);
+	if (tried && (r = ghi_quick_write(&q, fd, buf, n)) == (long)n) {
+		ghi_quick_leave(&q, GHI_WR, false);
+		return r;
+	}
+	struct ghi_fd *e = ghi_fd_at(fd);
+	if (!tried && e && e->kind == GHI_FD_FILE)
+		return ghi_ret(ghi_io_file(self, fd, e, SYS_write, (void *)buf, n));
 	struct iovec v = {(void *)buf, n};
-	return ghi_ret(write_vec(self, fd, &(struct vec){&v, 1, false}));
+	struct vec a = {&v, 1, false};
+	struct ghi_io io = writing(fd, &a);
+	if (tried)
+		ghi_quick_failed(&q, &io, r);
+	return ghi_ret(write_all(self, &io));
 }
 
 EXPORT ssize_t readv(int fd, const struct iovec *v, int n)
 {
 	HOOK_ENTER(self, REAL(readv)(fd, v, n));
-	return ghi_ret(read_vec(self, fd, &(struct vec){v, n, true}));
+	struct vec a = {v, n, true};
+	struct ghi_io io = reading(fd, &a);
+	return ghi_ret(ghi_io_run(self, &io));
 }
 
 EXPORT ssize_t writev(int fd, const struct iovec *v, int n)
 {
 	HOOK_ENTER(self, REAL(writev)(fd, v, n));
-	return ghi_ret(write_vec(self, fd, &(struct vec){v, n, true}));
+	struct vec a = {v, n, true};
+	struct ghi_io io = writing(fd, &a);
+	return ghi_ret(write_all(self, &io));
 }

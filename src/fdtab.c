@@ -7,20 +7,17 @@
 #include "src/poller.h"
 #include "src/sched.h"
 
-enum { CHUNK = 1024, CHUNKS = 4096 };
+enum { CHUNK = GHI_FD_CHUNK, CHUNKS = GHI_FD_CHUNKS };
 
-static struct ghi_fd *table[CHUNKS]; /* published by compare-and-swap, never freed */
-static uint32_t top_chunk;	     /* one past the highest chunk in use, a hint for ranges */
+struct ghi_fd *ghi_fd_table[CHUNKS];
+static uint32_t top_chunk; /* one past the highest chunk in use, a hint for ranges */
 
 uint32_t ghi_fd_flags_epoch = 1, ghi_fd_share_epoch = 1;
 
 struct ghi_fd *ghi_fd_peek(int fd)
 {
 	/* What another process does to its numbers is none of our business. */
-	if (fd < 0 || fd >= CHUNK * CHUNKS || __builtin_expect(ghi_tls.lent, 0))
-		return NULL;
-	struct ghi_fd *chunk = load_acquire(&table[fd / CHUNK]); /* pairs with the swap below */
-	return chunk ? &chunk[fd % CHUNK] : NULL;
+	return __builtin_expect(ghi_tls.lent, 0) ? NULL : ghi_fd_at(fd);
 }
 
 struct ghi_fd *ghi_fd_get(int fd)
@@ -33,7 +30,7 @@ struct ghi_fd *ghi_fd_get(int fd)
 	if (r < 0 && r > -4096)
 		return NULL;
 	struct ghi_fd *none = NULL;
-	if (!cas_acq_rel(&table[fd / CHUNK], &none, (struct ghi_fd *)r))
+	if (!cas_acq_rel(&ghi_fd_table[fd / CHUNK], &none, (struct ghi_fd *)r))
 		ghi_sys(SYS_munmap, r, CHUNK * sizeof(struct ghi_fd));
 	uint32_t top = load_relaxed(&top_chunk);
 	while (top < (uint32_t)fd / CHUNK + 1 &&
@@ -109,7 +106,8 @@ static void pretend(struct ghi_fd *e, int dir)
 	store_release(&e->seq[dir], e->seq[dir] + 1);
 	wake_waiters(e, 1u << dir, GHI_WOKEN_FD, false, &ready);
 	ghi_unlock(&e->lock);
-	ghi_ready_batch(ready);
+	if (ready)
+		ghi_ready_batch(ready);
 	ghi_nosig_leave();
 }
 
@@ -124,7 +122,7 @@ void ghi_fd_wake_all(void)
 	struct ghi_gthread *ready = NULL;
 
 	for (unsigned c = 0; c < CHUNKS; c++) {
-		struct ghi_fd *chunk = load_acquire(&table[c]);
+		struct ghi_fd *chunk = load_acquire(&ghi_fd_table[c]);
 		for (unsigned i = 0; chunk && i < CHUNK; i++) {
 			struct ghi_fd *e = &chunk[i];
 			ghi_lock(&e->lock);
@@ -173,7 +171,8 @@ void ghi_fd_forget(int fd)
 		ghi_poller_disarm(fd); /* closing the number would not end the registration */
 	reset(e, GHI_WOKEN_CLOSED, &ready);
 	ghi_unlock(&e->lock);
-	ghi_ready_batch(ready);
+	if (ready)
+		ghi_ready_batch(ready);
 	ghi_nosig_leave();
 }
 
@@ -359,8 +358,8 @@ void ghi_fd_mark_all_shared(void)
 void ghi_fd_after_fork(void)
 {
 	for (unsigned c = 0; c < CHUNKS; c++)
-		for (unsigned i = 0; table[c] && i < CHUNK; i++) {
-			struct ghi_fd *e = &table[c][i];
+		for (unsigned i = 0; ghi_fd_table[c] && i < CHUNK; i++) {
+			struct ghi_fd *e = &ghi_fd_table[c][i];
 			e->lock = 0;
 			e->armed = e->listed = false;
 			e->accepting = GHI_FD_ACCEPT_FREE;

@@ -90,9 +90,22 @@ static inline bool ghi_fd_private(const struct ghi_fd *e)
 	return e->own_epoch == load_relaxed(&ghi_fd_share_epoch);
 }
 
+enum { GHI_FD_CHUNK = 1024, GHI_FD_CHUNKS = 4096 };
+extern struct ghi_fd *ghi_fd_table[GHI_FD_CHUNKS]; /* published by compare-and-swap, never freed */
+
+/* The entry if it was ever made, for gthreads. */
+static inline struct ghi_fd *ghi_fd_at(int fd)
+{
+	if (fd < 0 || fd >= GHI_FD_CHUNK * GHI_FD_CHUNKS)
+		return NULL;
+	struct ghi_fd *chunk =
+	    load_acquire(&ghi_fd_table[fd / GHI_FD_CHUNK]); /* pairs with the swap */
+	return chunk ? &chunk[fd % GHI_FD_CHUNK] : NULL;
+}
+
 /* The entry, NULL when fd is negative, absurd, or there is no memory. */
 struct ghi_fd *ghi_fd_get(int fd);
-/* The entry if it was ever made. */
+/* The same for whoever calls: NULL in a child that shares our memory. */
 struct ghi_fd *ghi_fd_peek(int fd);
 /* An event from the poller. */
 void ghi_fd_fire(int fd, uint32_t generation, uint32_t events, struct ghi_gthread **ret_ready);

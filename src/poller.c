@@ -32,6 +32,9 @@ static struct {
 	uint32_t broken;     /* epoll is refused for good: nobody waits with it any more */
 } poller = {.ep = -1, .timer = -1, .kick = -1, .sigs = -1, .armed = GHI_NEVER};
 
+static int lowest =
+    INT32_MAX; /* no descriptor of the runtime's is below; most numbers need no search */
+
 int ghi_poller_move_up(long fd)
 {
 	struct {
@@ -43,8 +46,11 @@ int ghi_poller_move_up(long fd)
 	uint64_t limit = rl.cur > GHI_POLLER_FDS ? GHI_POLLER_FDS : rl.cur;
 	long up = ghi_sys(SYS_fcntl, fd, F_DUPFD_CLOEXEC, limit > 16 ? limit - 16 : 0);
 	if (up < 0)
-		return (int)fd;
-	ghi_sys(SYS_close, fd);
+		up = fd;
+	else
+		ghi_sys(SYS_close, fd);
+	if (up < load_relaxed(&lowest))
+		store_relaxed(&lowest, (int)up);
 	return (int)up;
 }
 
@@ -111,8 +117,9 @@ int ghi_poller_init(const char **ret_what)
 
 bool ghi_poller_owns(int fd)
 {
-	return fd >= HIGH_FD && (fd == poller.ep || fd == poller.timer || fd == poller.kick ||
-				 fd == poller.sigs || is_adopted(fd) || ghi_worker_owns_fd(fd));
+	return fd >= load_relaxed(&lowest) && fd >= HIGH_FD &&
+	       (fd == poller.ep || fd == poller.timer || fd == poller.kick || fd == poller.sigs ||
+		is_adopted(fd) || ghi_worker_owns_fd(fd));
 }
 
 int ghi_poller_signals(uint64_t set)

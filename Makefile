@@ -101,10 +101,10 @@ $(B)/programs/oracle: $(wildcard integration/programs/oracle/*) integration/prog
 	@mkdir -p $(@D)
 	@echo "  CC      integration/programs/oracle.c"
 	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic -o $@ $(filter %.c,$^)
-$(B)/bench/%: bench/%.c
+$(B)/bench/%: bench/%.c bench/http.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -o $@ $<
+	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -I. -pthread -o $@ $<
 
 include tests/tests.mk
 
@@ -136,6 +136,10 @@ oracle: all programs
 faults: programs
 	$(Q)$(MAKE) --no-print-directory FAULTS=1 lib
 	$(Q)integration/faults.py $(if $(K),-k '$(K)') $(if $(EVERY),--every $(EVERY))
+
+# What it costs and gains, about five minutes; make bench ASK=servers for one question
+bench: all programs
+	$(Q)$(PYTHON) bench/bench.py $(ASK)
 
 demo: setup
 	$(Q)$(MAKE) --no-print-directory all programs

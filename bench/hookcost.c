@@ -1,5 +1,5 @@
-/* What does a hooked call cost that does not park?  One line per call: name and ns, from a thread of a
- * process that has others, so that under greenhook every hook does its work.
+/* What does a hooked call cost that does not park?  One line per call: name and ns, from a thread
+ * of a process that has others, so that under greenhook every hook does its work.
  *
  *   hookcost [ROUNDS]     JSON: {"call": ns, ...}, each the least of ROUNDS batches
  */

@@ -8,8 +8,7 @@
 //   httpd [PORT]     PORT 0 (the default) takes a free port of 127.0.0.1; the first line of output
 //   names it.
 //
-// GET /anything answers "you asked for /anything\n", so a client can tell its own answer from
-// anybody else's. SIGTERM ends the server with status 0.
+// What it answers is in http.h. SIGTERM ends the server with status 0.
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
@@ -19,17 +18,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { REQUEST_MAX_BYTES = 4096, STACK_BYTES = 64 * 1024, BACKLOG = 4096 };
+#include "bench/http.h"
 
-static const char bad_request[] =
-    "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
-static const char too_large[] =
-    "HTTP/1.1 431 Header Too Large\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+enum { STACK_BYTES = 64 * 1024, BACKLOG = 4096 };
 
 static int write_all(int fd, const char *data, size_t len)
 {
@@ -45,36 +40,13 @@ static int write_all(int fd, const char *data, size_t len)
 	return 0;
 }
 
-// Value of a header field inside the zero-terminated head, or NULL.
-static const char *header(const char *head, const char *name)
-{
-	size_t len = strlen(name);
-	for (const char *line = strstr(head, "\r\n"); line; line = strstr(line, "\r\n")) {
-		line += 2;
-		if (strncasecmp(line, name, len) == 0 && line[len] == ':')
-			return line + len + 1 + strspn(line + len + 1, " \t");
-	}
-	return NULL;
-}
-
 // Answers one request whose head is zero-terminated. Returns whether the connection stays open.
-static int answer(int fd, char *head)
+static bool answer(int fd, const char *head)
 {
-	char path[1024], version[16], response[2048];
-	if (sscanf(head, "GET %1023s HTTP/%15[0-9.]", path, version) != 2) {
-		write_all(fd, bad_request, sizeof bad_request - 1);
-		return 0;
-	}
-	const char *connection = header(head, "Connection");
-	int keep =
-	    connection ? strncasecmp(connection, "close", 5) != 0 : strcmp(version, "1.1") == 0;
-	static const char prefix[] = "you asked for ";
-	int n = snprintf(
-	    response, sizeof response,
-	    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: %zu\r\n%s\r\n%s%s\n",
-	    sizeof prefix - 1 + strlen(path) + 1, keep ? "" : "Connection: close\r\n", prefix,
-	    path);
-	return write_all(fd, response, (size_t)n) == 0 && keep;
+	char response[RESPONSE_MAX_BYTES];
+	bool keep;
+	size_t n = http_answer(head, response, &keep);
+	return write_all(fd, response, n) == 0 && keep;
 }
 
 static void *serve(void *arg)
@@ -96,7 +68,7 @@ static void *serve(void *arg)
 			continue;
 		}
 		if (have == REQUEST_MAX_BYTES) {
-			write_all(fd, too_large, sizeof too_large - 1);
+			write_all(fd, http_too_large, sizeof http_too_large - 1);
 			break;
 		}
 		ssize_t n = read(fd, buf + have, REQUEST_MAX_BYTES - have);

@@ -337,7 +337,7 @@ EXPORT int pthread_cancel(pthread_t t)
 {
 	struct ghi_gthread *g = ghi_hook_gthread_of(t);
 	if (!g)
-		return REAL(pthread_cancel)(t);
+		return ghi_signal_cancel_libc(&REAL(pthread_cancel), t);
 	uint32_t life = load_acquire(&g->life);
 	if (life != GHI_LIFE_ALIVE)
 		return life == GHI_LIFE_FREE ? ESRCH : 0;

@@ -39,3 +39,7 @@ def test_a_request_just_before_the_wait_for_any_child(agree):
 def test_a_request_at_the_instruction_that_enters_the_kernel(agree):
     """Random moments never met it: the tests stayed green with the window's handler switched off."""
     agree("cancel_step")
+
+
+def test_threads_of_libcs_own(agree):
+    agree("cancel_libc_thread")

@@ -17,7 +17,6 @@
 #define IGNORED_BY_DEFAULT (BIT(SIGCHLD) | BIT(SIGURG) | BIT(SIGWINCH) | BIT(SIGCONT))
 
 /* glibc's sigaction() shows this flag of the kernel's. */
-#define RESTORER 0x04000000
 
 enum { ALTSTACK = 32 << 10 };
 
@@ -147,13 +146,8 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 {
 	/* glibc uses these two for cancellation and set*id, which we replace; it lets nobody else
 	 * install or block them. */
-	struct {
-		void (*handler)(int, siginfo_t *, void *);
-		unsigned long flags;
-		void (*restorer)(void);
-		uint64_t mask;
-	} kick = {ghi_sig_on_kick, SA_SIGINFO | RESTORER, ghi_ctx_sigreturn, ~0ull},
-	  cast = {ghi_sig_on_cast, SA_SIGINFO | SA_RESTART | RESTORER, ghi_ctx_sigreturn, ~0ull};
+	struct ghi_kernel_action kick = {ghi_sig_on_kick, SA_SIGINFO | RESTORER, ghi_ctx_sigreturn,
+					 ~0ull};
 
 	actions_lock = 0;
 	ghi_sig_mask_reset();
@@ -169,7 +163,7 @@ void ghi_signal_start(struct ghi_gthread *main_thread)
 			install(sig);
 	}
 	ghi_sys(SYS_rt_sigaction, GHI_SIG_KICK, &kick, NULL, 8);
-	ghi_sys(SYS_rt_sigaction, GHI_SIG_CAST, &cast, NULL, 8);
+	ghi_sig_cast_install();
 	ghi_signal_active = ghi_signal_taken_over = true;
 	ghi_signal_thread_begins(main_thread);
 	ghi_sig_from_kernel_at_start(main_thread);

@@ -119,6 +119,8 @@ unsigned ghi_signal_to_kernel(struct ghi_gthread *self);
 void ghi_signal_from_kernel(struct ghi_gthread *self, unsigned count);
 /* Runs fn(arg) on every kernel thread of the process, the caller included (set*id). */
 void ghi_signal_broadcast(void (*fn)(void *), void *arg);
+/* libc's pthread_cancel of a thread that libc made, and its result. */
+int ghi_signal_cancel_libc(int (*cancel)(pthread_t), pthread_t t);
 /* The runtime runs; the kernel knows our handlers, and sigaction() goes through the table. */
 extern bool ghi_signal_active, ghi_signal_taken_over;
 

@@ -5,6 +5,7 @@
 
 #include "src/cancel.h"
 #include "src/monitor.h"
+#include "src/real.h"
 #include "src/sched.h"
 #include "src/signal_int.h"
 #include "src/signal_timer.h"
@@ -17,6 +18,10 @@ static struct {
 	int tid; /* who is asked */
 } cast;
 
+/* libc's own handler for this signal, which it installs at the first pthread_cancel: it ends a
+ * thread of libc's that is to be cancelled at once. */
+static void (*libc_cancel)(int, siginfo_t *, void *);
+
 /* With SA_RESTART: a blocked call of the program must not notice. */
 void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc)
 {
@@ -28,7 +33,25 @@ void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc)
 		load_acquire (&cast.fn)(cast.arg);
 		fetch_add_acq_rel(&cast.left, (uint32_t)-1);
 		sys_futex_wake(&cast.left, 1);
+	} else if (info->si_code == SI_TKILL && libc_cancel) {
+		/* It may not come back, and cleanup handlers run with the thread's own mask. */
+		uint64_t mask;
+		memcpy(&mask, &((ucontext_t *)uc)->uc_sigmask, sizeof(mask));
+		mask |= BIT(sig);
+		sys_sigprocmask(SIG_SETMASK, &mask, NULL);
+		libc_cancel(sig, info, uc);
 	}
+}
+
+/* What was there, when it is not ours, is libc's. */
+void ghi_sig_cast_install(void)
+{
+	struct ghi_kernel_action old = {0},
+				 ours = {ghi_sig_on_cast, SA_SIGINFO | SA_RESTART | RESTORER,
+					 ghi_ctx_sigreturn, ~0ull};
+	ghi_sys(SYS_rt_sigaction, GHI_SIG_CAST, &ours, &old, 8);
+	if (old.handler && old.handler != ghi_sig_on_cast)
+		libc_cancel = old.handler;
 }
 
 /* Without it: a handler of the program is due, which decides what becomes of the call. */
@@ -54,6 +77,12 @@ void ghi_sig_on_kick(int sig, siginfo_t *info, void *context)
 	memcpy(&uc->uc_sigmask, &self->sigmask, sizeof(self->sigmask));
 	ghi_sig_worker_altstack(self->worker, &uc->uc_stack);
 	ghi_cancel_leave_window(uc);
+}
+
+static void lock_cast(void)
+{
+	while (!cas_acquire(&cast.lock, &(ghi_lock_t){0}, 1u))
+		ghi_sys(SYS_sched_yield);
 }
 
 /* ---- broadcasts ----------------------------------------------------------------------------- */
@@ -146,8 +175,7 @@ void ghi_signal_broadcast(void (*fn)(void *), void *arg)
 	int pid = sys_getpid(), r;
 
 	ghi_nosig_enter();
-	while (!cas_acquire(&cast.lock, &(ghi_lock_t){0}, 1u))
-		ghi_sys(SYS_sched_yield);
+	lock_cast();
 	cast.arg = arg;
 	store_release(&cast.fn, fn);
 	ndone = 0;
@@ -158,6 +186,27 @@ void ghi_signal_broadcast(void (*fn)(void *), void *arg)
 	while (r > 0 || (r < 0 && ask_found(pid)));
 	store_release(&cast.lock, 0u);
 	ghi_nosig_leave();
+}
+
+/* A broadcast that came between libc's sigaction and ours would wait for ever. */
+int ghi_signal_cancel_libc(int (*cancel)(pthread_t), pthread_t t)
+{
+	bool self = pthread_equal(t, pthread_self());
+	int old = PTHREAD_CANCEL_ENABLE;
+
+	if (!ghi_signal_active)
+		return cancel(t);
+	if (self) /* it acts after the lock was given back */
+		ghi_real_pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
+	ghi_nosig_enter();
+	lock_cast();
+	int r = cancel(t);
+	ghi_sig_cast_install();
+	store_release(&cast.lock, 0u);
+	ghi_nosig_leave();
+	if (self)
+		ghi_real_pthread_setcancelstate(old, NULL);
+	return r;
 }
 
 void ghi_sig_cast_start(void)

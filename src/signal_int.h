@@ -16,6 +16,15 @@
 /* Blocked while we handle one: a broadcast must get through all the same. */
 static const uint64_t ghi_sig_everything = ~BIT(GHI_SIG_CAST);
 
+/* What rt_sigaction takes. */
+struct ghi_kernel_action {
+	void (*handler)(int, siginfo_t *, void *);
+	unsigned long flags;
+	void (*restorer)(void);
+	uint64_t mask;
+};
+#define RESTORER 0x04000000
+
 enum { GHI_TO_THREAD, GHI_TO_PROCESS };
 
 struct ghi_sigtimer;
@@ -94,6 +103,7 @@ void ghi_sig_timer_reset(void);
 /* signal_cast.c */
 void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc);
 void ghi_sig_on_kick(int sig, siginfo_t *info, void *uc);
+void ghi_sig_cast_install(void);
 void ghi_sig_cast_start(void);
 void ghi_sig_cast_reset(void);
 

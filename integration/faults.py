@@ -165,8 +165,10 @@ def main():
     parser.add_argument("--every", type=int, default=1, help="one case in N")
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--case", help="one case, with what it prints")
+    parser.add_argument("--workers", default="2")
     parser.add_argument("--workloads", default=",".join(WORKLOADS))
     options = parser.parse_args()
+    SETTINGS["GREENHOOK_WORKERS"] = options.workers
     started = time.monotonic()
     if options.case:
         workload, rule = options.case.split(" ", 1)

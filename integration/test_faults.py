@@ -8,5 +8,5 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 def test_faults(programs):
     made = subprocess.run(["make", "-s", "-j2", "FAULTS=1", "lib"], cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert made.returncode == 0, made.stdout + made.stderr
-    done = subprocess.run([ROOT / "integration" / "faults.py", "--every", "60"], capture_output=True, text=True, timeout=300)
+    done = subprocess.run([ROOT / "integration" / "faults.py", "--every", "40"], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stdout + done.stderr

@@ -4,8 +4,9 @@
  * monitor) is pushed on `undecided` and the monitor places it.  What all gthreads block by then
  * waits in limbo, until one unblocks it, is made, or calls sigwait().
  *
- * Limbo and unblocking: the monitor puts it into limbo, (X1) fence, looks at all masks again; a
- * gthread stores its mask, (U1) fence, looks at limbo.  One of them sees the other.
+ * Limbo and unblocking: the monitor, or who sends to the process, puts it into limbo, (X1) fence,
+ * looks at all masks again; a gthread stores its mask, (U1) fence, looks at limbo.  One of them
+ * sees the other.
  */
 #include <linux/membarrier.h>
 #include <string.h>
@@ -227,6 +228,7 @@ void ghi_signal_claim(struct ghi_gthread *self, int sig)
 }
 
 static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n);
+static void into_limbo(struct ghi_siginfo_node *n);
 
 /* Main, the caller or whoever else does not block it has it when the call returns: what the caller
  * does next must not overtake it, and a thread that ends after the call has handled it.  Not when
@@ -240,22 +242,32 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	struct ghi_gthread *g = main_if_open(sig);
 	if (!g && accepts(self, sig))
 		g = self;
-	if (!g && !(ghi_signal_monitor_mask() & BIT(sig))) /* open somewhere */
+	/* Open somewhere; where nobody is found, whoever has it open is in a handler and gets it
+	 * when that ends: by way of the kernel and the monitor it could come after the thread's
+	 * end. */
+	bool open = g || !(ghi_signal_monitor_mask() & BIT(sig));
+	if (!g && open)
 		g = find_open(sig);
 	if (g && (load_relaxed(&g->sigmask) & BIT(sig)))
 		return false;
 	act = ghi_sig_action_of(sig);
-	if (!g || !ghi_sig_is_handler(&act))
+	if (!open || !ghi_sig_is_handler(&act))
 		return false;
 	ghi_nosig_enter();
 	bool claimed = ghi_sig_claim_shared(sig);
 	struct ghi_siginfo_node *n = claimed ? ghi_sig_node_new(sig, info, true) : NULL;
-	if (n)
+	bool done = n || !claimed; /* without memory the kernel does it */
+	if (n && g) {
 		give_shared(g, n);
-	else if (claimed)
+	} else if (n) {
+		into_limbo(n); /* (X1) */
+		while ((g = find_open(sig)) && (n = ghi_sig_limbo_take(BIT(sig))))
+			give_shared(g, n);
+	} else if (claimed) {
 		ghi_sig_unclaim_shared(sig);
+	}
 	ghi_nosig_leave();
-	return n || !claimed; /* without memory the kernel does it */
+	return done;
 }
 
 int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t)

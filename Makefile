@@ -2,6 +2,7 @@
 #   make            library and command        make check    all tests
 #   make demo       the main job, measured     make install  PREFIX=/usr/local DESTDIR=
 #   make faults     each kernel call of the runtime fails in turn
+#   make servers    real servers under load, native and green
 #   make V=1 ...    show the commands          make SAN=address|undefined ...  sanitizer build
 
 .DEFAULT_GOAL := all
@@ -40,7 +41,7 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c)) src/detour.c src/arch/$(ARCH)/jump.c
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 
-.PHONY: all lib check unit integration soak conformance oracle faults demo bench install clean setup programs format format-check
+.PHONY: all lib check unit integration soak conformance oracle faults servers demo bench install clean setup programs format format-check
 all: $(B)/libgreenhook.so $(B)/greenhook
 lib: $(B)/libgreenhook.so
 
@@ -140,6 +141,12 @@ faults: programs
 # What it costs and gains, about five minutes; make bench ASK=servers for one question
 bench: all programs
 	$(Q)$(PYTHON) bench/bench.py $(ASK)
+
+# Real servers under load, native and green; make servers N=10 before an issue is closed, K=mariadb for one of them.
+servers:
+	$(Q).ci/setup servers
+	$(Q)$(MAKE) --no-print-directory all programs
+	$(Q)integration/servers.py -n $(or $(N),1) --seconds $(or $(SECONDS),30) $(if $(K),-k '$(K)')
 
 demo: setup
 	$(Q)$(MAKE) --no-print-directory all programs

@@ -25,6 +25,9 @@ PYTHON = "/usr/bin/python3"
 READY_LIMIT_S, RUN_LIMIT_S, END_LIMIT_S, STACKS_LIMIT_S = 20, 40, 20, 30
 
 
+DEFAULT = "as many as there are processors"
+
+
 class Mode:
     """On kernel threads (workers is None) or green with that many workers."""
 
@@ -45,7 +48,8 @@ class Mode:
         if self.green:
             # The caller's tuning reaches the green runs only.
             env.update({k: v for k, v in os.environ.items() if k.startswith("GREENHOOK_") and k != "GREENHOOK_LIB"})
-            env["GREENHOOK_WORKERS"] = str(self.workers)
+            if self.workers != DEFAULT:
+                env["GREENHOOK_WORKERS"] = str(self.workers)
             env["GREENHOOK_LIBRARY"] = LIBRARY
             if preload:
                 env["LD_PRELOAD"] = LIBRARY
@@ -90,6 +94,10 @@ def agree(function, programs, mode):
 
 def find(program):
     return shutil.which(program, path=os.environ.get("PATH", "") + ":/usr/sbin:/sbin")
+
+
+def as_user(user, argv):
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--init-groups", *argv] if user else argv
 
 
 @contextlib.contextmanager
@@ -151,17 +159,19 @@ def run(mode, argv, limit_s=RUN_LIMIT_S, preload=False, input_bytes=None, cwd=No
 class Server:
     """A program in the foreground. Leaving the block sends it SIGTERM; `status` is then its exit status.
 
-    ready is a TCP port to connect to, a pattern with one group (the port) in its output, or a function."""
+    ready is a TCP port to connect to, a pattern in its output (with a group: the port), or a function. user is the name
+    of whom it runs as, with that user's groups."""
 
-    def __init__(self, mode, argv, ready, cwd=None):
-        self.mode, self.argv, self.ready, self.cwd = mode, argv, ready, cwd
+    def __init__(self, mode, argv, ready, cwd=None, user=None):
+        self.mode, self.argv, self.ready, self.cwd, self.user = mode, argv, ready, cwd, user
         self.port = ready if isinstance(ready, int) else None
         self.status = None
 
     def __enter__(self):
         self.output = tempfile.TemporaryFile()
         # `greenhook run` becomes the program by exec: one pid, one exit status.
-        self.proc = subprocess.Popen(self.mode.command(self.argv), stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
+        argv = as_user(self.user, self.mode.command(self.argv))
+        self.proc = subprocess.Popen(argv, stdin=subprocess.DEVNULL, stdout=self.output, stderr=subprocess.STDOUT,
                                      env=self.mode.environment(), cwd=self.cwd, start_new_session=True)
         try:
             wait_until(self.is_ready, READY_LIMIT_S, f"{self.argv[0]} ready")
@@ -178,7 +188,7 @@ class Server:
             return self.ready()
         if isinstance(self.ready, str):
             match = re.search(self.ready, self.text())
-            self.port = int(match.group(1)) if match else None
+            self.port = int(match.group(1)) if match and match.re.groups else None
             return match
         try:
             socket.create_connection(("127.0.0.1", self.ready), 1).close()

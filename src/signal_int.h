@@ -75,6 +75,8 @@ void ghi_sig_append(struct ghi_siglist *l, struct ghi_siginfo_node *n);
 struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig);
 /* By the gthread itself, signals deferred: its lists are complete; which numbers wait. */
 uint64_t ghi_sig_collect(struct ghi_gthread *self);
+/* What was sent to the process and is not its to handle goes to somebody else. */
+void ghi_sig_pass_on(struct ghi_gthread *self);
 struct ghi_siginfo_node *ghi_sig_pick(struct ghi_gthread *self, uint64_t want);
 void ghi_sig_drop_batch(struct ghi_gthread *self);
 void ghi_sig_queue_reset(void);

@@ -279,9 +279,25 @@ uint64_t ghi_signal_queued(struct ghi_gthread *self)
 	return set;
 }
 
+/* Sent to the process, and given to us when we had just blocked it: somebody else's.  What only a
+ * handler's mask blocks is ours when that ends, what we wait for is taken there. */
+static uint64_t misplaced(const struct ghi_gthread *self)
+{
+	return self->sig.own[GHI_TO_PROCESS].bits & self->sigmask & self->sig.counted &
+	       ~load_relaxed(&self->sig.waits);
+}
+
+void ghi_sig_pass_on(struct ghi_gthread *self)
+{
+	ghi_sig_collect(self);
+	for (uint64_t bits; (bits = misplaced(self));)
+		ghi_sig_reroute(
+		    ghi_sig_remove(&self->sig.own[GHI_TO_PROCESS], ghi_sig_first(bits)));
+}
+
 bool ghi_signal_due(struct ghi_gthread *self)
 {
-	return (ghi_sig_collect(self) & ~self->sigmask) != 0;
+	return (ghi_sig_collect(self) & ~self->sigmask) != 0 || misplaced(self);
 }
 
 /* False: one of them waits already. */

@@ -163,6 +163,7 @@ void ghi_signal_interrupt(struct ghi_gthread *g, enum ghi_wakeup why)
 static void give(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
 	int sig = n->sig;
+	bool shared = n->shared;
 	if (!ghi_sig_enqueue(g, n))
 		return;
 	if (g == ghi_self()) { /* it looks at the end of this bracket */
@@ -170,7 +171,8 @@ static void give(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 		return;
 	}
 	fence_seq_cst(); /* (U2) */
-	if (accepts(g, sig))
+	/* One for the process that it has just blocked it passes on. */
+	if (shared || accepts(g, sig))
 		ghi_signal_interrupt(g, GHI_WOKEN_SIGNAL);
 }
 
@@ -248,6 +250,8 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	bool open = g || !(ghi_signal_monitor_mask() & BIT(sig));
 	if (!g && open)
 		g = find_open(sig);
+	if (!g && (ghi_signal_fd_mask & BIT(sig))) /* which does not see limbo */
+		return false;
 	if (g && (load_relaxed(&g->sigmask) & BIT(sig)))
 		return false;
 	act = ghi_sig_action_of(sig);

@@ -262,6 +262,7 @@ void ghi_signal_run_pending(void)
 		self->sig.looping = true;
 		ghi_tls.nosig++;
 		store_relaxed(&self->sig_pending, 0u);
+		ghi_sig_pass_on(self);
 		sent = send_due(self);
 		__asm__ volatile("" ::: "memory");
 		ghi_tls.nosig--;

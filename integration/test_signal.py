@@ -82,3 +82,7 @@ def test_jumps_leave_nothing_of_a_call_behind(agree):
 
 def test_signalfd_finds_what_nobody_accepts(agree):
     agree("sig_fd")
+
+
+def test_handler_that_resets_runs_once(agree):
+    agree("sig_once")

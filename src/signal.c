@@ -22,8 +22,7 @@ enum { ALTSTACK = 32 << 10 };
 
 bool ghi_signal_active, ghi_signal_taken_over;
 
-/* As the program set them; changed under actions_lock, but for SA_RESETHAND, which takes effect in
- * a handler. */
+/* As the program set them; changed under actions_lock. */
 static struct sigaction actions[GHI_NSIG];
 static ghi_lock_t actions_lock;
 uint64_t ghi_sig_flushes = 1;
@@ -48,12 +47,19 @@ struct sigaction ghi_sig_action_of(int sig)
 void ghi_sig_copy_action(int sig, struct sigaction *ret)
 {
 	*ret = actions[sig];
+	if (!(ret->sa_flags & SA_RESETHAND) || !ghi_sig_is_handler(ret))
+		return;
+	/* Of several threads that come here at once one has the handler.  No bracket is needed: all
+	 * signals are blocked. */
+	ghi_lock_raw(&actions_lock);
+	*ret = actions[sig];
 	if ((ret->sa_flags & SA_RESETHAND) && ghi_sig_is_handler(ret)) {
 		/* The kernel resets the handler only; flags and mask stay. */
 		actions[sig].sa_handler = SIG_DFL;
 		struct sigaction dfl = actions[sig];
 		ghi_real_sigaction(sig, &dfl, NULL);
 	}
+	ghi_unlock_raw(&actions_lock);
 }
 
 bool ghi_sig_is_void(const struct ghi_siginfo_node *n)

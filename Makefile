@@ -102,7 +102,7 @@ $(B)/programs/oracle: $(wildcard integration/programs/oracle/*) integration/prog
 	@mkdir -p $(@D)
 	@echo "  CC      integration/programs/oracle.c"
 	$(Q)$(CC) -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -pthread -rdynamic -o $@ $(filter %.c,$^)
-$(B)/bench/%: bench/%.c bench/http.h
+$(B)/bench/%: bench/%.c bench/http.h bench/bench.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -I. -pthread -o $@ $<

@@ -7,47 +7,25 @@
  * SIGTERM ends it with status 0.  Answers are small: one that does not fit into the socket ends the
  * connection.
  */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
 #include "bench/http.h"
 
-enum { BACKLOG = 4096, EVENTS = 512 };
+enum { EVENTS = 512 };
 
 struct conn {
 	int fd;
 	size_t have;
 	char buf[REQUEST_MAX_BYTES + 1];
 };
-
-static int port;
-
-static int listen_on(int *ret_port)
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_port = htons((uint16_t)*ret_port),
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof addr;
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
-	    setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &one, sizeof one) ||
-	    bind(fd, (struct sockaddr *)&addr, sizeof addr) || listen(fd, BACKLOG) ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len)) {
-		perror("epolld: listen");
-		exit(1);
-	}
-	*ret_port = ntohs(addr.sin_port);
-	return fd;
-}
 
 static bool answer_all(struct conn *c)
 {
@@ -121,21 +99,18 @@ static void on_term(int sig)
 
 int main(int argc, char **argv)
 {
-	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	raise_file_limit();
 	struct sigaction term = {.sa_handler = on_term}, ignore = {.sa_handler = SIG_IGN};
 	sigaction(SIGTERM, &term, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 
-	int threads = argc > 1 ? atoi(argv[1]) : 1;
-	port = argc > 2 ? atoi(argv[2]) : 0;
-	int first = listen_on(&port);
+	int threads = argc > 1 ? atoi(argv[1]) : 1, port;
+	int first = listen_on(argc > 2 ? atoi(argv[2]) : 0, SOCK_NONBLOCK, SO_REUSEPORT, &port);
 	for (int i = 1; i < threads; i++) {
 		pthread_t t;
-		if (pthread_create(&t, NULL, loop, (void *)(intptr_t)listen_on(&port)))
+		if (pthread_create(
+			&t, NULL, loop,
+			(void *)(intptr_t)listen_on(port, SOCK_NONBLOCK, SO_REUSEPORT, &port)))
 			return 1;
 	}
 	printf("listening on %d\n", port);

@@ -13,8 +13,9 @@
 #include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/bench.h"
 
 enum { BATCH = 20000 };
 
@@ -153,13 +154,6 @@ static const struct {
     {"pread, cached file", pread_file},
 };
 
-static int64_t now(void)
-{
-	struct timespec t;
-	clock_gettime(CLOCK_MONOTONIC, &t);
-	return t.tv_sec * 1000000000LL + t.tv_nsec;
-}
-
 static void *measure(void *arg)
 {
 	enum { N = sizeof(calls) / sizeof(*calls) };
@@ -167,10 +161,10 @@ static void *measure(void *arg)
 	double best[N];
 	for (int r = 0; r < rounds; r++)
 		for (int i = 0; i < N; i++) {
-			int64_t start = now();
+			uint64_t start = now_ns();
 			for (int n = 0; n < BATCH; n++)
 				calls[i].call();
-			double ns = (double)(now() - start) / BATCH;
+			double ns = (double)(now_ns() - start) / BATCH;
 			if (r == 0 || ns < best[i])
 				best[i] = ns;
 		}

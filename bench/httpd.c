@@ -9,22 +9,20 @@
 //   names it.
 //
 // What it answers is in http.h. SIGTERM ends the server with status 0.
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bench/bench.h"
 #include "bench/http.h"
 
-enum { STACK_BYTES = 64 * 1024, BACKLOG = 4096 };
+enum { STACK_BYTES = 64 * 1024 };
 
 static int write_all(int fd, const char *data, size_t len)
 {
@@ -88,35 +86,14 @@ static void on_term(int sig)
 	_exit(0);
 }
 
-static int listen_on(int port, int *ret_port)
-{
-	struct sockaddr_in addr = {.sin_family = AF_INET,
-				   .sin_port = htons((uint16_t)port),
-				   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	socklen_t len = sizeof addr;
-	int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one) ||
-	    bind(fd, (struct sockaddr *)&addr, sizeof addr) || listen(fd, BACKLOG) ||
-	    getsockname(fd, (struct sockaddr *)&addr, &len)) {
-		perror("httpd: listen");
-		exit(1);
-	}
-	*ret_port = ntohs(addr.sin_port);
-	return fd;
-}
-
 int main(int argc, char **argv)
 {
-	struct rlimit files;
-	if (getrlimit(RLIMIT_NOFILE, &files) == 0) {
-		files.rlim_cur = files.rlim_max;
-		setrlimit(RLIMIT_NOFILE, &files);
-	}
+	raise_file_limit();
 	struct sigaction term = {.sa_handler = on_term}, ignore = {.sa_handler = SIG_IGN};
 	sigaction(SIGTERM, &term, NULL);
 	sigaction(SIGPIPE, &ignore, NULL);
 
-	int port, listener = listen_on(argc > 1 ? atoi(argv[1]) : 0, &port);
+	int port, listener = listen_on(argc > 1 ? atoi(argv[1]) : 0, 0, SO_REUSEADDR, &port);
 	printf("listening on %d\n", port);
 	fflush(stdout);
 

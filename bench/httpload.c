@@ -10,18 +10,16 @@
 // silent ones were still served. Each answer is compared byte by byte with the only right one.
 // Prints one JSON object; exits with 1 if there was any error. The server is on 127.0.0.1, the
 // client on 127.0.0.1 and up: one source address has fewer than 30,000 ports.
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/bench.h"
 
 enum { CONNECTING_MAX = 256, STALL_LIMIT_S = 20, EVENTS = 512 };
 enum phase { OPENING, WARMING, MEASURING, CLOSING };
@@ -43,13 +41,6 @@ static enum phase phase = OPENING;
 static long opened, in_flight, next_to_open, requests, errors, checked_at_end, failed_conns;
 static uint32_t *samples_ns; // one per request of the measured time
 static size_t sample_count, sample_room;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void fail(struct conn *c, const char *why)
 {
@@ -88,27 +79,12 @@ static void ask(struct conn *c)
 
 static void open_one(struct conn *c, long i)
 {
-	struct sockaddr_in from = {.sin_family = AF_INET,
-				   .sin_addr.s_addr =
-				       htonl(INADDR_LOOPBACK + (uint32_t)(i % source_addresses))};
-	struct sockaddr_in to = {.sin_family = AF_INET,
-				 .sin_port = htons((uint16_t)port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-	int one = 1;
-	c->busy = 1; // until the first answer
-	in_flight++;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-	if (c->fd < 0) {
-		fail(c, strerror(errno));
-		return;
-	}
-	// The port is chosen at connect, when the whole pair of addresses is known.
-	setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
 	struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
 				 .data.ptr = c};
-	if (bind(c->fd, (struct sockaddr *)&from, sizeof from) ||
-	    (connect(c->fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &ev))
+	c->busy = 1; // until the first answer
+	in_flight++;
+	c->fd = dial_from((uint32_t)(i % source_addresses), port);
+	if (c->fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &ev))
 		fail(c, strerror(errno));
 }
 
@@ -174,17 +150,6 @@ static void on_event(struct conn *c, uint32_t events)
 	}
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	return (x > y) - (x < y);
-}
-
-static double quantile_us(double q)
-{
-	return sample_count ? samples_ns[(size_t)(q * (double)(sample_count - 1))] / 1000.0 : 0;
-}
-
 // Handles events until end_ns, or (end_ns 0) until no answer is due; gives up when nothing moves
 // for STALL_LIMIT_S.
 static void run_until(uint64_t end_ns)
@@ -247,10 +212,7 @@ int main(int argc, char **argv)
 				"[-w WARMUP] [-s SOURCES]\n");
 		return 2;
 	}
-	struct rlimit files;
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
+	raise_file_limit();
 	conns = calloc((size_t)total, sizeof *conns);
 	epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	if (!conns || epoll_fd < 0) {
@@ -288,7 +250,8 @@ int main(int argc, char **argv)
 	       "\"measured_requests\": %ld, "
 	       "\"requests_per_s\": %.1f, \"p50_us\": %.1f, \"p99_us\": %.1f, \"max_us\": %.1f}\n",
 	       opened, active, failed_conns, requests, errors, checked_at_end, open_s, measured_s,
-	       measured, (double)measured / measured_s, quantile_us(0.5), quantile_us(0.99),
-	       quantile_us(1));
+	       measured, (double)measured / measured_s, quantile_us(samples_ns, sample_count, 0.5),
+	       quantile_us(samples_ns, sample_count, 0.99),
+	       quantile_us(samples_ns, sample_count, 1));
 	return errors != 0;
 }

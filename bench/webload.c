@@ -11,19 +11,17 @@
 // must be "you asked for PATH\n" for a path that no other request has, or with -f the file's bytes.
 // -x goes before each path: the address of the server behind a proxy. Prints one JSON object; exits
 // with 1 if there was any error, which includes a connection that was never answered.
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
+
+#include "bench/bench.h"
 
 enum {
 	STALL_LIMIT_S = 30,
@@ -56,13 +54,6 @@ static size_t file_size, room;
 static long open_now, answers, errors, reconnects;
 static uint32_t *samples_ns;
 static size_t sample_count;
-
-static uint64_t now_ns(void)
-{
-	struct timespec ts;
-	clock_gettime(CLOCK_MONOTONIC, &ts);
-	return (uint64_t)ts.tv_sec * 1000000000u + (uint64_t)ts.tv_nsec;
-}
 
 static void leave(struct conn *c)
 {
@@ -105,22 +96,12 @@ static void ask(struct conn *c)
 
 static void open_one(struct conn *c)
 {
-	uint32_t source = INADDR_LOOPBACK + (uint32_t)((c - conns) % source_addresses);
-	struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(source)};
-	struct sockaddr_in to = {.sin_family = AF_INET,
-				 .sin_port = htons((uint16_t)port),
-				 .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
 	struct epoll_event ev = {.events = EPOLLOUT, .data.ptr = c};
-	int one = 1;
 	c->have = 0;
 	c->complete = 0;
-	c->fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	c->fd = dial_from((uint32_t)((c - conns) % source_addresses), port);
 	open_now += c->fd >= 0;
-	// The port is chosen at connect, when the whole pair of addresses is known.
-	if (c->fd < 0 || setsockopt(c->fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one) ||
-	    bind(c->fd, (struct sockaddr *)&from, sizeof from) ||
-	    (connect(c->fd, (struct sockaddr *)&to, sizeof to) && errno != EINPROGRESS) ||
-	    epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &ev))
+	if (c->fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, c->fd, &ev))
 		fail(c, strerror(errno));
 }
 
@@ -223,12 +204,6 @@ static void on_event(struct conn *c, uint32_t events)
 		ask(c);
 }
 
-static int by_value(const void *a, const void *b)
-{
-	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-	return (x > y) - (x < y);
-}
-
 // Handles events until the time is up and every answer has come, or nothing has moved for too long.
 static void run(uint64_t end_ns)
 {
@@ -305,10 +280,7 @@ int main(int argc, char **argv)
 			"[-u PATH -f FILE] [-s SOURCES]\n");
 		return 2;
 	}
-	struct rlimit files;
-	getrlimit(RLIMIT_NOFILE, &files);
-	files.rlim_cur = files.rlim_max;
-	setrlimit(RLIMIT_NOFILE, &files);
+	raise_file_limit();
 	room = HEAD_BYTES + BODY_BYTES + file_size;
 	conns = calloc((size_t)total, sizeof *conns);
 	samples_ns = malloc(SAMPLES_MAX * sizeof *samples_ns);
@@ -335,6 +307,6 @@ int main(int argc, char **argv)
 	       "\"reconnects\": %ld, "
 	       "\"answers_per_s\": %.1f, \"p99_ms\": %.2f}\n",
 	       total, answers, errors, silent, reconnects, (double)answers / took_s,
-	       sample_count ? samples_ns[(size_t)(0.99 * (double)(sample_count - 1))] / 1e6 : 0);
+	       quantile_us(samples_ns, sample_count, 0.99) / 1e3);
 	return errors != 0;
 }

@@ -18,3 +18,7 @@ def test_attributes_and_options(agree):
 def test_state_of_one_thread(agree):
     """Credentials set by a system call leaked to whoever the kernel thread ran next; capset changed the whole process."""
     agree("own_state")
+
+
+def test_every_thread_has_state_of_its_own(agree):
+    agree("own_alone")

@@ -207,10 +207,11 @@ static void run_late_timers(uint64_t now)
 			ghi_timers_run(ghi_slots[i].timers, now);
 }
 
-/* Work is queued, slots are idle, and no worker sleeps that could be woken: make one. */
+/* Work is queued, slots are idle, and no worker sleeps that could be woken: make one.  So too when
+ * all there are have become gthreads' own: somebody must sleep in the poller. */
 static void staff_idle_slots(void)
 {
-	while (ghi_sched_any_work() && ghi_worker_asleep() == 0 &&
+	while ((ghi_sched_any_work() || ghi_worker_count() == 0) && ghi_worker_asleep() == 0 &&
 	       ghi_idle_claim(&ghi_idle_word, false)) {
 		struct ghi_slot *s = ghi_worker_take_idle_slot();
 		if (!ghi_worker_hand_slot(s, true)) {
@@ -253,7 +254,7 @@ static void *monitor_main(void *arg)
 		if (busy || poked)
 			quiet_since = now;
 		struct timespec ts = ghi_ns_to_ts(period);
-		bool deep = now - quiet_since > QUIET_BEFORE_SLEEP;
+		bool deep = now - quiet_since > QUIET_BEFORE_SLEEP && ghi_worker_count() > 0;
 		if (deep) {
 			/* Dekker with ghi_monitor_wake_if_asleep: it stores its owner, then loads
 			 * this. */

@@ -18,7 +18,7 @@ static long inline_call(long nr, long a, long b, long c)
 
 __attribute__((noinline)) void sleep_unseen(void)
 {
-	struct timespec ts = timespec_of_ns(40000000);
+	struct timespec ts = timespec_of_ns(200000000);
 	inline_call(SYS_nanosleep, (long)&ts, 0, 0);
 }
 

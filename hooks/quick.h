@@ -73,7 +73,8 @@ static inline void ghi_quick_leave(const struct ghi_quick *q, int dir, bool took
  * wrong. */
 static inline void ghi_quick_failed(const struct ghi_quick *q, struct ghi_io *io, long r)
 {
-	io->tried = r != -ENOTSOCK && r != -EOPNOTSUPP && r != -ENOSYS && r != -EPERM;
+	io->tried = ghi_fd_is_socket(q->e) ? r != -ENOTSOCK
+					   : r != -EOPNOTSUPP && r != -ENOSYS && r != -EPERM;
 	io->seq = q->seq;
 	io->first = r;
 }

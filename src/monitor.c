@@ -207,11 +207,19 @@ static void run_late_timers(uint64_t now)
 			ghi_timers_run(ghi_slots[i].timers, now);
 }
 
+static bool all_slots_free(void)
+{
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		if (load_relaxed(&ghi_slots[i].owner) != GHI_SLOT_FREE)
+			return false;
+	return true;
+}
+
 /* Work is queued, slots are idle, and no worker sleeps that could be woken: make one.  So too when
- * all there are have become gthreads' own: somebody must sleep in the poller. */
+ * all there are have become gthreads' own or are held up: somebody must sleep in the poller. */
 static void staff_idle_slots(void)
 {
-	while ((ghi_sched_any_work() || ghi_worker_count() == 0) && ghi_worker_asleep() == 0 &&
+	while ((ghi_sched_any_work() || all_slots_free()) && ghi_worker_asleep() == 0 &&
 	       ghi_idle_claim(&ghi_idle_word, false)) {
 		struct ghi_slot *s = ghi_worker_take_idle_slot();
 		if (!ghi_worker_hand_slot(s, true)) {
@@ -254,16 +262,13 @@ static void *monitor_main(void *arg)
 		if (busy || poked)
 			quiet_since = now;
 		struct timespec ts = ghi_ns_to_ts(period);
-		bool deep = now - quiet_since > QUIET_BEFORE_SLEEP && ghi_worker_count() > 0;
+		bool deep = now - quiet_since > QUIET_BEFORE_SLEEP && ghi_worker_asleep() > 0;
 		if (deep) {
 			/* Dekker with ghi_monitor_wake_if_asleep: it stores its owner, then loads
 			 * this. */
 			store_relaxed(&mon.sleeping, 1u);
 			fence_seq_cst();
-			bool any = false;
-			for (unsigned i = 0; i < ghi_nslots; i++)
-				any |= load_relaxed(&ghi_slots[i].owner) != GHI_SLOT_FREE;
-			deep = !any;
+			deep = all_slots_free();
 		}
 		sys_futex_wait(&mon.word, 0, deep ? NULL : &ts);
 		store_relaxed(&mon.sleeping, 0u);

@@ -88,6 +88,8 @@ void ghi_sig_deliver(int sig, siginfo_t *info, void *uc);
 void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc);
 /* Decided again: its gthread ends or blocks it. */
 void ghi_sig_reroute(struct ghi_siginfo_node *n);
+/* The same, and on return whoever looks finds it pending. */
+void ghi_sig_place_now(struct ghi_siginfo_node *n);
 /* What all gthreads block waits in limbo, as if pending in the kernel. */
 uint64_t ghi_sig_limbo_bits(void);
 /* Takes one of `want` out of limbo, or NULL. */

@@ -291,7 +291,7 @@ void ghi_sig_pass_on(struct ghi_gthread *self)
 {
 	ghi_sig_collect(self);
 	for (uint64_t bits; (bits = misplaced(self));)
-		ghi_sig_reroute(
+		ghi_sig_place_now(
 		    ghi_sig_remove(&self->sig.own[GHI_TO_PROCESS], ghi_sig_first(bits)));
 }
 

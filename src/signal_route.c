@@ -261,15 +261,12 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	bool claimed = ghi_sig_claim_shared(sig);
 	struct ghi_siginfo_node *n = claimed ? ghi_sig_node_new(sig, info, true) : NULL;
 	bool done = n || !claimed; /* without memory the kernel does it */
-	if (n && g) {
+	if (n && g)
 		give_shared(g, n);
-	} else if (n) {
-		into_limbo(n); /* (X1) */
-		while ((g = find_open(sig)) && (n = ghi_sig_limbo_take(BIT(sig))))
-			give_shared(g, n);
-	} else if (claimed) {
+	else if (n)
+		ghi_sig_place_now(n);
+	else if (claimed)
 		ghi_sig_unclaim_shared(sig);
-	}
 	ghi_nosig_leave();
 	return done;
 }
@@ -341,6 +338,19 @@ static void back_to_kernel(struct ghi_siginfo_node *n)
 	int sig = n->sig;
 	ghi_sig_node_free(NULL, n);
 	ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, &info);
+}
+
+void ghi_sig_place_now(struct ghi_siginfo_node *n)
+{
+	struct ghi_gthread *g;
+	int sig = n->sig;
+	if (ghi_signal_fd_mask & BIT(sig)) { /* does not see limbo: by way of the kernel */
+		ghi_sig_reroute(n);
+		return;
+	}
+	into_limbo(n); /* (X1) */
+	while ((g = find_open(sig)) && (n = ghi_sig_limbo_take(BIT(sig))))
+		give_shared(g, n);
 }
 
 static void place(struct ghi_siginfo_node *n)

@@ -33,10 +33,8 @@ static int dial(const char *folder, const char *suffix, long pid, int *ret_fd)
 	}
 	int err = errno;
 	close(fd);
-	if (err != ECONNREFUSED)
-		return err;
-	unlink(name.sun_path); /* left by a process that was killed */
-	return ENOENT;
+	/* Left by a process that was killed and had the same number, or not listened at yet. */
+	return err == ECONNREFUSED ? ENOENT : err;
 }
 
 static int find_socket(long pid, int *ret_fd)

@@ -32,8 +32,8 @@ static struct {
 	uint32_t broken;     /* epoll is refused for good: nobody waits with it any more */
 } poller = {.ep = -1, .timer = -1, .kick = -1, .sigs = -1, .armed = GHI_NEVER};
 
-static int lowest =
-    INT32_MAX; /* no descriptor of the runtime's is below; most numbers need no search */
+/* No descriptor of the runtime's is below: most numbers need no search. */
+static int lowest = INT32_MAX;
 
 int ghi_poller_move_up(long fd)
 {

@@ -325,7 +325,7 @@ static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 	for (n = ghi_sig_take_all(&g->sig.incoming); n; n = next) {
 		next = n->next;
 		if (n->shared)
-			ghi_sig_push(&undecided, n);
+			ghi_sig_reroute(n);
 		else
 			ghi_sig_node_free(g, n);
 	}

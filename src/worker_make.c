@@ -77,8 +77,10 @@ static struct ghi_worker *worker_new(void)
 		return NULL;
 	struct ghi_worker *w = (struct ghi_worker *)r;
 	w->native = ghi_gthread_new(&attr, NULL, NULL, native_entry);
-	if (!w->native)
+	if (!w->native) {
+		ghi_sys(SYS_munmap, w, sizeof(*w));
 		return NULL;
+	}
 	w->native->flags |= GHI_G_NATIVE;
 	w->native->worker = w;
 	w->current = w->native;

@@ -84,7 +84,8 @@ EXPORT int sigwait(const sigset_t *s, int *sig)
 
 EXPORT int signalfd(int fd, const sigset_t *s, int flags)
 {
-	if (ghi_signal_taken_over)
-		ghi_signal_fd_mask |= ghi_hook_bits(s);
+	/* Also before there are threads. */
+	if (s)
+		fetch_or_acq_rel(&ghi_signal_fd_mask, ghi_hook_bits(s));
 	return REAL(signalfd)(fd, s, flags);
 }

@@ -84,5 +84,16 @@ def test_signalfd_finds_what_nobody_accepts(agree):
     agree("sig_fd")
 
 
+# A signal that only a thread in its handler did not block was blocked on the monitor for good: the next one came to nobody.
+@pytest.mark.parametrize("when", ["", "early"])
+def test_signalfd_beside_a_thread_in_its_handler(agree, when):
+    agree("sig_fd_handler", *([when] if when else []))
+
+
+# A handler ran on a kernel thread of libc's that held a lock of the runtime, which the handler wanted as well.
+def test_handlers_on_a_thread_of_libcs_own(agree):
+    agree("sig_kernel_thread")
+
+
 def test_handler_that_resets_runs_once(agree):
     agree("sig_once")

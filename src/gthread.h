@@ -172,6 +172,8 @@ struct ghi_tls {
 	uint32_t lent;		    /* a child that shares our memory may be using this block */
 	struct ghi_gthread *lender; /* `self` meanwhile */
 	bool forking;		    /* between a fork's prepare handlers and its end */
+	uint64_t
+	    held_back; /* of a kernel thread that is no worker: blocked until the bracket ends */
 };
 extern __thread struct ghi_tls ghi_tls __attribute__((tls_model("initial-exec")));
 
@@ -203,13 +205,14 @@ static inline void ghi_nosig_enter(void)
 }
 
 void ghi_signal_run_pending(void); /* signal_run.c */
+void ghi_signal_let_go(void);	   /* signal_route.c: of what is held back */
 
 static inline void ghi_nosig_leave(void)
 {
 	__asm__ volatile("" ::: "memory");
 	if (--ghi_tls.nosig == 0) {
 		struct ghi_gthread *g = ghi_self();
-		if (__builtin_expect(g && load_relaxed(&g->sig_pending), 0))
+		if (__builtin_expect(g ? load_relaxed(&g->sig_pending) : ghi_tls.held_back != 0, 0))
 			ghi_signal_run_pending();
 	}
 }

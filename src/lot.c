@@ -47,6 +47,7 @@ static bool notify(struct waiter *w, struct ghi_gthread **ret_ready)
 static uint32_t sleep_kernel_thread(struct waiter *w, uint64_t deadline, bool uninterruptible)
 {
 	struct timespec ts = ghi_ns_to_ts(deadline);
+	ghi_signal_let_go();
 	for (;;) {
 		if (ghi_wake_notified(&w->word))
 			return GHI_WOKEN_LOT;

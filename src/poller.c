@@ -317,7 +317,8 @@ static void sleep_without_timer(void)
 {
 	uint64_t now = ghi_now(), armed = load_relaxed(&poller.armed);
 	uint64_t ms = armed > now ? (armed - now + GHI_MS - 1) / GHI_MS : 0;
-	ghi_poller_poll(armed == GHI_NEVER ? -1 : ms < 100 ? (int)ms : 100);
+	/* With a limit always: a kick may have had nothing but the timer. */
+	ghi_poller_poll(ms < 100 ? (int)ms : 100);
 	if (ghi_now() >= load_relaxed(&poller.armed))
 		timer_expired();
 }
@@ -344,8 +345,14 @@ static void kick_by_timer(void)
 	ghi_lock(&poller.lock);
 	store_release(&poller.timer_kick, 1u);
 	poller.armed = 1; /* or who is about to sleep sets it to a later time */
-	ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL);
+	if (ghi_sys(SYS_timerfd_settime, poller.timer, TFD_TIMER_ABSTIME, &its, NULL) < 0)
+		store_release(&poller.no_timer, 1u);
 	ghi_unlock(&poller.lock);
+	/* From now on he looks by himself; once more he is interrupted. */
+	for (struct ghi_worker *w = ghi_worker_all(); w && load_relaxed(&poller.no_timer);
+	     w = w->all_next)
+		if (load_relaxed(&w->polling) && load_relaxed(&w->tid) > 0)
+			ghi_sys(SYS_tgkill, sys_getpid(), w->tid, GHI_SIG_KICK);
 }
 
 void ghi_poller_kick(void)
@@ -355,8 +362,10 @@ void ghi_poller_kick(void)
 		return;
 	if (ghi_sys(SYS_write, poller.kick, &one, sizeof(one)) < 0)
 		kick_by_timer();
-	if (load_acquire(&poller.broken))
+	if (load_acquire(&poller.broken)) {
+		xchg_acq_rel(&poller.kicked, 1u); /* sleep_without() looks at it */
 		sys_futex_wake(&poller.kicked, 1);
+	}
 }
 
 void ghi_poller_after_fork(void)

@@ -1,4 +1,5 @@
 /* Kicks of a kernel thread, and functions run on each of them; see signal.h. */
+#include <execinfo.h>
 #include <fcntl.h>
 #include <string.h>
 #include <ucontext.h>
@@ -15,7 +16,7 @@ static struct {
 	void (*fn)(void *);
 	void *arg;
 	uint32_t left;
-	int tid; /* who is asked */
+	int tid; /* who is asked by tgkill(), as the other call is refused; 0: nobody */
 } cast;
 
 /* libc's own handler for this signal, which it installs at the first pthread_cancel: it ends a
@@ -27,9 +28,9 @@ void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc)
 {
 	if (info->si_code == SI_TIMER)
 		ghi_sigtimer_expired(info);
-	/* By tgkill() where the other is refused. */
 	if ((info->si_code == SI_QUEUE && info->si_ptr == &cast) ||
-	    (info->si_code == SI_TKILL && load_acquire(&cast.left) && cast.tid == sys_gettid())) {
+	    (info->si_code == SI_TKILL && load_acquire(&cast.left) &&
+	     load_relaxed(&cast.tid) == sys_gettid())) {
 		load_acquire (&cast.fn)(cast.arg);
 		fetch_add_acq_rel(&cast.left, (uint32_t)-1);
 		sys_futex_wake(&cast.left, 1);
@@ -110,16 +111,18 @@ static bool ask(int pid, int tid)
 	if (tid <= 0 || was_asked(tid) || ndone == (int)(sizeof(done) / sizeof(*done)))
 		return false;
 	si.si_ptr = &cast;
-	cast.tid = tid;
 	store_release(&cast.left, 1u);
 	done[ndone++] = tid;
-	if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_CAST, &si) < 0 &&
-	    ghi_sys(SYS_tgkill, pid, tid, GHI_SIG_CAST) < 0)
-		return true; /* it ended */
+	if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, GHI_SIG_CAST, &si) < 0) {
+		store_relaxed(&cast.tid, tid); /* the kill orders it */
+		if (ghi_sys(SYS_tgkill, pid, tid, GHI_SIG_CAST) < 0)
+			store_relaxed(&cast.left, 0u); /* it ended */
+	}
 	while (load_acquire(&cast.left))
 		if (sys_futex_wait(&cast.left, 1, &limit) == -ETIMEDOUT &&
 		    ghi_sys(SYS_tgkill, pid, tid, 0) < 0)
 			break;
+	store_relaxed(&cast.tid, 0);
 	return true;
 }
 
@@ -193,9 +196,13 @@ int ghi_signal_cancel_libc(int (*cancel)(pthread_t), pthread_t t)
 {
 	bool self = pthread_equal(t, pthread_self());
 	int old = PTHREAD_CANCEL_ENABLE;
+	void *none;
 
 	if (!ghi_signal_active)
 		return cancel(t);
+	/* Makes libc open libgcc_s now: not under the lock, which a constructor that changes ids
+	 * wants while it holds the loader's. */
+	backtrace(&none, 1);
 	if (self) /* it acts after the lock was given back */
 		ghi_real_pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &old);
 	ghi_nosig_enter();

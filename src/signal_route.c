@@ -38,6 +38,12 @@ static struct ghi_gthread *main_if_open(int sig)
 	return m && load_relaxed(&m->life) == GHI_LIFE_ALIVE && accepts(m, sig) ? m : NULL;
 }
 
+/* All gthreads block it, and not just while a handler runs: a signalfd is what takes it. */
+static bool for_signalfd(int sig)
+{
+	return ghi_signal_fd_mask & ghi_signal_monitor_mask() & BIT(sig);
+}
+
 /* The kernel's own preference is main; else any. */
 static struct ghi_gthread *find_open(int sig)
 {
@@ -88,6 +94,27 @@ static void leave_with_self(struct ghi_gthread *self, struct ghi_siginfo_node *n
 	ghi_assert(!none);
 }
 
+/* A kernel thread that is no worker holds a lock, which the handler may want as well: the signal is
+ * blocked, and pending again, until the bracket ends or the thread goes to sleep in it. */
+static void hold_back(int sig, siginfo_t *info, ucontext_t *uc)
+{
+	uint64_t mask;
+
+	memcpy(&mask, &uc->uc_sigmask, sizeof(mask));
+	mask |= BIT(sig);
+	memcpy(&uc->uc_sigmask, &mask, sizeof(mask));
+	ghi_tls.held_back |= BIT(sig);
+	ghi_sys(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), sig, info);
+}
+
+void ghi_signal_let_go(void)
+{
+	uint64_t held = ghi_tls.held_back;
+	ghi_tls.held_back = 0;
+	if (held)
+		sys_sigprocmask(SIG_UNBLOCK, &held, NULL);
+}
+
 static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc)
 {
 	bool native = self && (self->flags & GHI_G_NATIVE);
@@ -96,6 +123,11 @@ static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc
 	if (lender && lender->worker->tid != sys_gettid())
 		lender = NULL; /* this is the child */
 
+	if (!self && !lender && ghi_locks_held() && ghi_signal_active &&
+	    !((BIT(sig) & FAULTS) && info->si_code > 0) && sys_gettid() != ghi_monitor_tid()) {
+		hold_back(sig, info, uc);
+		return;
+	}
 	if (((BIT(sig) & FAULTS) && info->si_code > 0) || !ghi_signal_active ||
 	    (self && !native && !ghi_tls.nosig && from_batch(self, sig, info)) ||
 	    (!self && !lender && sys_gettid() != ghi_monitor_tid())) {
@@ -371,8 +403,9 @@ static void place(struct ghi_siginfo_node *n)
 			back_to_kernel(n);
 		else
 			give_shared(g, n);
-	} else if (ghi_signal_fd_mask & BIT(n->sig)) { /* where a signalfd finds it */
-		/* Who closed the last mask waits for the monitor to close its own. */
+	} else if (for_signalfd(n->sig)) {
+		/* Who closed the last mask waits for the monitor to close its own; whoever opens
+		 * one tells it. */
 		uint64_t bit = BIT(n->sig);
 		sys_sigprocmask(SIG_BLOCK, &bit, NULL);
 		back_to_kernel(n);
@@ -394,7 +427,7 @@ void ghi_signal_dispatch(void)
 	uint64_t look = load_relaxed(&limbo.bits), open = 0;
 	for (; look; look &= look - 1) {
 		int sig = __builtin_ctzll(look) + 1;
-		if (find_open(sig))
+		if (find_open(sig) || for_signalfd(sig))
 			open |= BIT(sig);
 	}
 	while (open && (n = ghi_sig_limbo_take(open)))

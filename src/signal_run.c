@@ -253,6 +253,10 @@ static int send_due(struct ghi_gthread *self)
 void ghi_signal_run_pending(void)
 {
 	struct ghi_gthread *self = ghi_self();
+	if (!self) {
+		ghi_signal_let_go();
+		return;
+	}
 	int saved_errno = errno, sent;
 	bool outer = self->sig.looping; /* false, but for an inner frame of a batch */
 

@@ -38,7 +38,7 @@ static int parse_number(const char *s, uint64_t *ret)
 	return 1;
 }
 
-static const char *lookup(char **envp, const char *name)
+const char *ghi_config_lookup(char **envp, const char *name)
 {
 	size_t n = strlen(name);
 	for (; envp && *envp; envp++)
@@ -59,7 +59,7 @@ static void report_to(const char *name)
 
 static void load_one(char **envp, const char *var, uint64_t *field, uint64_t min, uint64_t max)
 {
-	const char *text = lookup(envp, var);
+	const char *text = ghi_config_lookup(envp, var);
 	uint64_t v;
 	if (!text || !*text)
 		return;

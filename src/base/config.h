@@ -18,5 +18,7 @@ extern char ghi_report_path[4096];
 
 /* Reads GREENHOOK_*; a bad value is named in one line on stderr and the default is used. */
 void ghi_config_load(char **envp);
+/* The value of an environment variable, or NULL. */
+const char *ghi_config_lookup(char **envp, const char *name);
 
 #endif

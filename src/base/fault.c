@@ -11,6 +11,7 @@
 #include <sys/mman.h>
 
 #include "src/base/atomic.h"
+#include "src/base/config.h"
 #include "src/base/report.h"
 #include "src/base/sys.h"
 
@@ -149,15 +150,6 @@ long ghi_fault_ask(struct ghi_fault_site *site, long nr, int *ret_after)
 	return -rule.error;
 }
 
-static const char *lookup(char **envp, const char *name)
-{
-	size_t n = strlen(name);
-	for (; envp && *envp; envp++)
-		if (!strncmp(*envp, name, n) && (*envp)[n] == '=')
-			return *envp + n + 1;
-	return NULL;
-}
-
 /* Copies up to one of the characters in `end`; NULL: too long. */
 static const char *word(const char *s, const char *end, char *buf, size_t size)
 {
@@ -205,8 +197,8 @@ static bool parse(const char *s)
 
 void ghi_fault_load(char **envp)
 {
-	const char *path = lookup(envp, "GREENHOOK_FAULT_TABLE");
-	const char *text = lookup(envp, "GREENHOOK_FAULT");
+	const char *path = ghi_config_lookup(envp, "GREENHOOK_FAULT_TABLE");
+	const char *text = ghi_config_lookup(envp, "GREENHOOK_FAULT");
 	if (path && *path) {
 		long fd =
 		    GHI_SYS_MAKE(SYS_openat, AT_FDCWD, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);

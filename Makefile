@@ -6,7 +6,7 @@
 #   make V=1 ...    show the commands          make SAN=address|undefined ...  sanitizer build
 
 .DEFAULT_GOAL := all
-VERSION := 0.1.0
+VERSION := 0.2.0
 PREFIX ?= /usr/local
 DESTDIR ?=
 LIBDIR ?= $(PREFIX)/lib
@@ -35,15 +35,19 @@ LIB_CFLAGS += -DGREENHOOK_FAULTS
 endif
 
 ARCH := $(shell uname -m)
-LIB_SRC := $(wildcard src/*.c src/base/*.c src/sync/*.c src/arch/$(ARCH)/*.c hooks/*.c) preload/init.c
+LIB_SRC := $(wildcard src/*.c src/base/*.c src/sync/*.c src/native/*.c src/arch/$(ARCH)/*.c hooks/*.c) preload/init.c
 LIB_ASM := $(wildcard src/arch/$(ARCH)/*.S)
 LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c)) src/detour.c src/arch/$(ARCH)/jump.c
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 
+# The static library cannot give names versions, and knows that it is no second copy.
+STATIC_OBJ := $(patsubst $(B)/obj/%,$(B)/obj/static/%,$(filter %/hooks/alias.o %/preload/init.o,$(LIB_OBJ))) \
+	$(filter-out %/hooks/alias.o %/preload/init.o,$(LIB_OBJ))
+
 .PHONY: all lib check unit integration soak conformance oracle faults servers demo bench install clean setup programs format format-check
-all: $(B)/libgreenhook.so $(B)/greenhook
-lib: $(B)/libgreenhook.so
+all: $(B)/libgreenhook.so $(B)/libgreenhook.a $(B)/greenhook
+lib: $(B)/libgreenhook.so $(B)/libgreenhook.a
 
 # Before glibc 2.34 dlopen and the threads live in libraries of their own, which a program need not load.
 $(B)/libgreenhook.so: $(LIB_OBJ) src/greenhook.map
@@ -51,6 +55,14 @@ $(B)/libgreenhook.so: $(LIB_OBJ) src/greenhook.map
 	$(Q)$(CC) $(CFLAGS) -shared -Wl,-soname,libgreenhook.so.0 -Wl,-z,nodelete -Wl,-z,now -Wl,-Bsymbolic-functions \
 		-Wl,--version-script=src/greenhook.map -o $@ $(LIB_OBJ) \
 		-Wl,--no-as-needed -l:libdl.so.2 -l:libpthread.so.0
+
+# One object: whoever needs any name of it, a hook or one of the API, has the hooks, the constructor and
+# all.  Of its names only those are left that the shared library has.
+$(B)/libgreenhook.a: $(STATIC_OBJ)
+	@echo "  AR      $@"
+	$(Q)ld -r -o $(B)/obj/static/greenhook.o $(STATIC_OBJ)
+	$(Q)objcopy --localize-hidden $(B)/obj/static/greenhook.o
+	$(Q)rm -f $@ && ar rcs $@ $(B)/obj/static/greenhook.o
 
 $(B)/greenhook: $(CLI_OBJ)
 	@echo "  LD      $@"
@@ -68,6 +80,11 @@ $(B)/obj/cli/%.o: %.c
 	@echo "  CC      $<"
 	$(Q)$(CC) $(CFLAGS) $(BASE_CFLAGS) -c -o $@ $<
 
+$(B)/obj/static/%.o: %.c
+	@mkdir -p $(@D)
+	@echo "  CC      $< (static)"
+	$(Q)$(CC) $(CFLAGS) $(LIB_CFLAGS) -DGREENHOOK_STATIC -c -o $@ $<
+
 $(B)/obj/%.o: %.c
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -82,7 +99,22 @@ $(B)/obj/%.o: %.S
 PROGRAMS := $(patsubst integration/programs/%.c,$(B)/programs/%,$(wildcard integration/programs/*.c)) \
 	$(patsubst integration/programs/%.cc,$(B)/programs/%,$(wildcard integration/programs/*.cc)) \
 	$(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
-programs: $(PROGRAMS)
+# Programs of the native API, linked with the shared library, and NAME.static with the other one.
+NATIVE := $(patsubst integration/native/%.c,$(B)/native/%,$(wildcard integration/native/*.c)) $(B)/native/first.static
+programs: $(PROGRAMS) $(NATIVE)
+$(B)/native/%: integration/native/%.c integration/programs/check.h $(wildcard include/*.h include/greenhook/*.h) \
+		$(B)/libgreenhook.so
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)[ -e $(B)/libgreenhook.so.0 ] || ln -s libgreenhook.so $(B)/libgreenhook.so.0
+	$(Q)$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -Iinclude -pthread -rdynamic $(PROGRAM_FLAGS) -o $@ $< \
+		-L$(B) -lgreenhook -Wl,-rpath,'$$ORIGIN/..' -lm
+$(B)/native/%.static: integration/native/%.c integration/programs/check.h $(wildcard include/*.h include/greenhook/*.h) \
+		$(B)/libgreenhook.a
+	@mkdir -p $(@D)
+	@echo "  CC      $< (static)"
+	$(Q)$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -Iinclude -pthread $(PROGRAM_FLAGS) -o $@ $< \
+		$(B)/libgreenhook.a -ldl -lm
 $(B)/programs/%: integration/programs/%.c integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
@@ -153,13 +185,15 @@ demo: setup
 	$(Q)$(PYTHON) bench/demo.py
 
 install: all
-	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include \
+	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/greenhook \
 		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 755 $(B)/greenhook $(DESTDIR)$(PREFIX)/bin/greenhook
 	install -m 755 $(B)/libgreenhook.so $(DESTDIR)$(LIBDIR)/libgreenhook.so.$(VERSION)
 	ln -sf libgreenhook.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgreenhook.so.0
 	ln -sf libgreenhook.so.0 $(DESTDIR)$(LIBDIR)/libgreenhook.so
+	install -m 644 $(B)/libgreenhook.a $(DESTDIR)$(LIBDIR)/libgreenhook.a
 	install -m 644 include/greenhook.h $(DESTDIR)$(PREFIX)/include/greenhook.h
+	install -m 644 include/greenhook/*.h $(DESTDIR)$(PREFIX)/include/greenhook/
 	install -m 644 docs/man/greenhook.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 docs/man/greenhook.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
@@ -175,4 +209,4 @@ clean:
 
 $(B)/obj/cli/preload/coverage.o: hooks/hooks.def
 
--include $(LIB_OBJ:.o=.d) $(CLI_OBJ:.o=.d)
+-include $(LIB_OBJ:.o=.d) $(STATIC_OBJ:.o=.d) $(CLI_OBJ:.o=.d)

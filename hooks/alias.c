@@ -18,6 +18,7 @@ __asm__(".text");
 
 /* dlvsym(RTLD_NEXT, name, version), as in the runtimes of sanitizers, passes over names without a
  * version.  libc has two pthread_cond_*, so these are what such callers ask for by version. */
+#ifndef GREENHOOK_STATIC
 #define VERSIONED(name)                                                                            \
 	JUMP(ghi_v_##name, name)                                                                   \
 	__asm__(".symver ghi_v_" #name ", " #name "@GLIBC_2.3.2, remove\n")
@@ -25,3 +26,4 @@ VERSIONED(pthread_cond_wait);
 VERSIONED(pthread_cond_timedwait);
 VERSIONED(pthread_cond_signal);
 VERSIONED(pthread_cond_broadcast);
+#endif

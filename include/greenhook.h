@@ -1,29 +1,17 @@
-/* greenhook: green threads for unmodified pthread programs.
+/* greenhook: green threads.
  *
- * A program needs this header for nothing: `greenhook run ./program`, or LD_PRELOAD, is all.  This
- * release offers no functions to call.  The native API (light threads, channels, inspection) comes
- * in a later one; its names will begin with gh_ and GH_.
+ * Unmodified pthread programs need this header for nothing: `greenhook run ./program`, or
+ * LD_PRELOAD, is all.  It is for code that wants more than pthreads: tasks that cost 4 KiB, groups,
+ * cancellation, futures, channels.  Link with `pkg-config --cflags --libs greenhook`; such a
+ * program needs no preload, and its pthreads are green as well.
  *
- * C99 and C++.
+ * The rules that hold for all functions (errors, time, cancellation) are in greenhook/base.h.
+ * C11 and C++17.
  */
 #ifndef GREENHOOK_H
 #define GREENHOOK_H
 
-#ifdef __cplusplus
-extern "C" {
-#endif
-
-/* The version of this header.  Before 1.0 a change of MINOR may break what was compiled against it.
- */
-#define GREENHOOK_VERSION_MAJOR 0
-#define GREENHOOK_VERSION_MINOR 1
-#define GREENHOOK_VERSION_PATCH 0
-
-/* The same as text, "MAJOR.MINOR.PATCH". */
-#define GREENHOOK_VERSION_STRING "0.1.0"
-
-#ifdef __cplusplus
-}
-#endif
+#include <greenhook/base.h>
+#include <greenhook/task.h>
 
 #endif

@@ -62,9 +62,10 @@ struct elf_facts {
 	uint16_t type;
 	bool has_interp;
 	bool has_dynamic;
-	bool is_pie;	       /* DF_1_PIE */
-	bool imports_threads;  /* pthread_create or thrd_create is an undefined dynamic symbol */
-	bool is_go;	       /* carries Go's build information */
+	bool is_pie;	      /* DF_1_PIE */
+	bool imports_threads; /* pthread_create or thrd_create is an undefined dynamic symbol */
+	bool has_runtime; /* linked with libgreenhook.a: defines what it and libc alone define */
+	bool is_go;	  /* carries Go's build information */
 	char interp[PATH_MAX]; /* PT_INTERP */
 	char soname[64];       /* DT_SONAME, cut short if longer */
 	char shebang[256];     /* as much of the line as the kernel reads */

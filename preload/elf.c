@@ -137,20 +137,24 @@ static bool name_is(const struct image *image, const struct dynamic *dyn, uint64
 
 /* The symbol table has no length of its own, and the hash tables do not tell it when nothing is
  * exported.  Every linker puts the string table behind it, so we read up to there, or to the end of
- * the file; what lies between would have to look exactly like this import to mislead us. */
-static bool imports_threads(const struct image *image, const struct dynamic *dyn)
+ * the file; what lies between would have to look exactly like these to mislead us. */
+static void read_symbols(const struct image *image, const struct dynamic *dyn,
+			 struct elf_facts *ret)
 {
 	if (!dyn->symtab || !dyn->strtab)
-		return false;
+		return;
 	uint64_t at = offset_of(image, dyn->symtab), strings = offset_of(image, dyn->strtab);
 	uint64_t end = strings > at ? strings : image->size;
 	Elf64_Sym symbol;
-	for (; at < end && get(image, at, &symbol, sizeof(symbol)); at += sizeof(symbol))
-		if (symbol.st_shndx == SHN_UNDEF &&
-		    (name_is(image, dyn, strings, symbol.st_name, "pthread_create") ||
-		     name_is(image, dyn, strings, symbol.st_name, "thrd_create")))
-			return true;
-	return false;
+	for (; at < end && get(image, at, &symbol, sizeof(symbol)); at += sizeof(symbol)) {
+		if (symbol.st_shndx == SHN_UNDEF)
+			ret->imports_threads |=
+			    name_is(image, dyn, strings, symbol.st_name, "pthread_create") ||
+			    name_is(image, dyn, strings, symbol.st_name, "thrd_create");
+		else
+			ret->has_runtime |=
+			    name_is(image, dyn, strings, symbol.st_name, "__libc_start_main");
+	}
 }
 
 /* Go leaves a section `.go.buildinfo`; without section headers, its magic still starts a
@@ -226,7 +230,7 @@ static const char *read_native(struct image *image, struct elf_facts *ret)
 			return damage;
 	}
 	ret->is_pie = dyn.flags_1 & DF_1_PIE;
-	ret->imports_threads = imports_threads(image, &dyn);
+	read_symbols(image, &dyn, ret);
 	ret->is_go = find_go(image);
 	if (dyn.soname && dyn.soname < dyn.strsz) {
 		uint64_t at = offset_of(image, dyn.strtab) + dyn.soname;

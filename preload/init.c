@@ -3,9 +3,11 @@
  * Owns: the constructor.  Must not: start threads or open descriptors; until the program creates a
  * thread, loading is all it pays.
  */
+#include <dlfcn.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/auxv.h>
 #include <unistd.h>
 
 #include "hooks/detour.h"
@@ -53,9 +55,27 @@ __attribute__((destructor)) static void greenhook_end(void)
 	ghi_blocked_report_at_exit();
 }
 
+#ifndef GREENHOOK_STATIC
+/* The program is linked with libgreenhook.a, and this library was preloaded: all calls reach that
+ * copy, which comes first, and this one does nothing. */
+static bool another_copy(void)
+{
+	Dl_info program, first;
+	void *start = dlsym(RTLD_DEFAULT, "__libc_start_main");
+	return start && dladdr(start, &first) && dladdr((void *)getauxval(AT_PHDR), &program) &&
+	       first.dli_fbase == program.dli_fbase;
+}
+#endif
+
 __attribute__((constructor(101))) static void greenhook_init(void)
 {
 	ghi_config_load(environ);
+#ifndef GREENHOOK_STATIC
+	if (another_copy()) {
+		ghi_config.enabled = 0;
+		return;
+	}
+#endif
 #ifdef GREENHOOK_FAULTS
 	ghi_fault_load(environ);
 #endif

@@ -213,10 +213,10 @@ static bool prepend_preload(const char *library)
 	return ok;
 }
 
-static bool set_environment(const struct options *options)
+static bool set_environment(const struct options *options, bool preload)
 {
 	char library[PATH_MAX];
-	if (!find_library(library) || !prepend_preload(library))
+	if (preload && (!find_library(library) || !prepend_preload(library)))
 		return false;
 	bool ok = true;
 	if (options->workers)
@@ -253,7 +253,7 @@ int run_main(int argc, char **argv)
 	if (d.outlook == OUTLOOK_NATIVE)
 		fprintf(stderr, "greenhook: %s: %s; running it natively\n", argv[program],
 			d.reason);
-	else if (!set_environment(&options))
+	else if (!set_environment(&options, !d.facts.has_runtime))
 		return EXIT_SELF;
 
 	execv(path, argv + program);

@@ -9,7 +9,7 @@
 #include <limits.h>
 
 #include "src/lot.h"
-#include "src/sync/sync.h"
+#include "src/sync/word.h"
 
 enum { WREFS_SHARED = 1, WREFS_MONOTONIC = 2 };
 
@@ -28,18 +28,64 @@ clockid_t ghi_cond_clock(const pthread_cond_t *c)
 	return c->__data.__wrefs & WREFS_MONOTONIC ? CLOCK_MONOTONIC : CLOCK_REALTIME;
 }
 
-struct waiting {
-	pthread_cond_t *c;
-	pthread_mutex_t *m;
-	int (*unlock)(pthread_mutex_t *);
-	bool ours, released, held;
-};
+/* ---- the queue, for pthread's and native ones ------------------------------------------------ */
 
 static bool join_queue(void *arg)
 {
-	store_relaxed(maybe_waiters(((struct waiting *)arg)->c), 1u);
+	store_relaxed(((struct ghi_cond_sleep *)arg)->cond, 1u);
 	return true;
 }
+
+static void release_once(void *arg)
+{
+	struct ghi_cond_sleep *s = arg;
+	s->release(s->arg);
+	s->released = true;
+}
+
+int ghi_cond_sleep(struct ghi_cond_sleep *s)
+{
+	struct ghi_lot_wait w = {.key = s->cond,
+				 .validate = join_queue,
+				 .before_park = release_once,
+				 .arg = s,
+				 .deadline = s->deadline,
+				 .why = GHI_PARK_COND,
+				 .delivered = true,
+				 .token = s->mutex};
+	int r;
+
+	s->released = false;
+	do /* -EINTR: handlers were due before the wait began, and have run */
+		r = ghi_lot_wait(&w);
+	while (!s->released && r == -EINTR);
+	if (!s->released && r != -ECANCELED)
+		release_once(s); /* its time was over: others get their chance all the same */
+	return r;
+}
+
+static void note_rest(void *arg, bool remain)
+{
+	if (!remain)
+		store_relaxed((uint32_t *)arg, 0u);
+}
+
+void ghi_cond_wake(uint32_t *cond, int n)
+{
+	/* A waiter stored this before it released the mutex; a signaller that is ordered after that
+	 * by the mutex sees it.  POSIX promises nothing to the others. */
+	if (load_relaxed(cond))
+		ghi_lot_morph(cond, n, ghi_word_hold_for_waiter, note_rest, cond);
+}
+
+/* ---- pthread_cond_t ---------------------------------------------------------------------------
+ */
+
+struct waiting {
+	pthread_mutex_t *m;
+	int (*unlock)(pthread_mutex_t *);
+	bool ours, held;
+};
 
 static void unlock_mutex(void *arg)
 {
@@ -48,37 +94,25 @@ static void unlock_mutex(void *arg)
 		w->held = !ghi_mutex_cond_unlock(w->m);
 	else
 		w->unlock(w->m);
-	w->released = true;
 }
 
 int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until *until,
 		  int (*lock)(pthread_mutex_t *), int (*unlock)(pthread_mutex_t *))
 {
-	struct waiting state = {.c = c, .m = m, .unlock = unlock, .ours = ghi_mutex_ours(m)};
-	uint64_t deadline;
-	int r = ghi_until_deadline(until, &deadline), locked = 0;
+	struct waiting state = {.m = m, .unlock = unlock, .ours = ghi_mutex_ours(m)};
+	struct ghi_cond_sleep sleep = {
+	    .cond = maybe_waiters(c), .release = unlock_mutex, .arg = &state};
+	int r = ghi_until_deadline(until, &sleep.deadline), locked = 0;
 
 	/* What unlocking would say: nothing must be queued then. */
 	if (r || (r = ghi_mutex_cond_check(m)))
 		return r;
 	/* A mutex that one unlock leaves held is not waited for: whoever comes back has it. */
 	bool twice = m->__data.__count > 1;
-	struct ghi_lot_wait w = {.key = c,
-				 .validate = join_queue,
-				 .before_park = unlock_mutex,
-				 .arg = &state,
-				 .deadline = deadline,
-				 .why = GHI_PARK_COND,
-				 .delivered = true,
-				 .token = state.ours && !twice ? m : NULL};
-	do /* -EINTR: handlers were due before the wait began, and have run */
-		r = ghi_lot_wait(&w);
-	while (!state.released && r == -EINTR);
-	if (!state.released) {
-		if (r == -ECANCELED)
-			return r;
-		unlock_mutex(&state); /* its time was over: others get their chance all the same */
-	}
+	sleep.mutex = state.ours && !twice ? m : NULL;
+	r = ghi_cond_sleep(&sleep);
+	if (!sleep.released)
+		return r;
 	if (state.ours)
 		ghi_mutex_cond_relock(m, state.held);
 	else
@@ -88,24 +122,15 @@ int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until 
 	if (r == -ETIMEDOUT) {
 		/* Early by the wall clock, which was set back: a spurious wake-up, which is
 		 * allowed. */
-		if (!ghi_until_deadline(until, &deadline) && deadline != GHI_PASSED)
+		if (!ghi_until_deadline(until, &sleep.deadline) && sleep.deadline != GHI_PASSED)
 			return 0;
 		return ETIMEDOUT;
 	}
 	return r == -ECANCELED ? r : 0;
 }
 
-static void note_rest(void *arg, bool remain)
-{
-	if (!remain)
-		store_relaxed((uint32_t *)arg, 0u);
-}
-
 int ghi_cond_signal(pthread_cond_t *c, int n)
 {
-	/* A waiter stored this before it released the mutex; a signaller that is ordered after that
-	 * by the mutex sees it.  POSIX promises nothing to the others. */
-	if (load_relaxed(maybe_waiters(c)))
-		ghi_lot_morph(c, n, ghi_mutex_hold_for_waiter, note_rest, maybe_waiters(c));
+	ghi_cond_wake(maybe_waiters(c), n);
 	return 0;
 }

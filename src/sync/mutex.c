@@ -6,6 +6,7 @@
  */
 #include "src/lot.h"
 #include "src/sync/mutex_int.h"
+#include "src/sync/word.h"
 
 bool ghi_sync_native;
 
@@ -30,20 +31,20 @@ static bool still_contended(void *word)
 	return load_relaxed((uint32_t *)word) == 2;
 }
 
-static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
+int ghi_word_lock_slow(uint32_t *word, const struct ghi_until *until)
 {
 	uint64_t deadline;
 
-	while (xchg_acq_rel(ghi_mutex_word(m), 2u) != 0) {
+	while (xchg_acq_rel(word, 2u) != 0) {
 		/* Converted anew each time: the wall clock may have been set meanwhile. */
 		int r = ghi_until_deadline(until, &deadline);
 		if (r)
 			return r;
 		if (deadline == GHI_PASSED)
 			return ETIMEDOUT;
-		struct ghi_lot_wait w = {.key = m,
+		struct ghi_lot_wait w = {.key = word,
 					 .validate = still_contended,
-					 .arg = ghi_mutex_word(m),
+					 .arg = word,
 					 .deadline = deadline,
 					 .why = GHI_PARK_MUTEX,
 					 .uninterruptible = true};
@@ -57,10 +58,9 @@ static int acquire_slow(pthread_mutex_t *m, const struct ghi_until *until)
 
 static inline int acquire(pthread_mutex_t *m, const struct ghi_until *until)
 {
-	uint32_t free = 0;
-	if (__builtin_expect(cas_acquire(ghi_mutex_word(m), &free, 1u), 1))
+	if (__builtin_expect(ghi_word_try(ghi_mutex_word(m)), 1))
 		return 0;
-	return acquire_slow(m, until);
+	return ghi_word_lock_slow(ghi_mutex_word(m), until);
 }
 
 static inline void own(pthread_mutex_t *m, int32_t me)
@@ -88,11 +88,10 @@ int ghi_mutex_trylock(pthread_mutex_t *m)
 {
 	int32_t me = ghi_lock_owner();
 	int type = m->__data.__kind & TYPE;
-	uint32_t free = 0;
 
 	if (type == RECURSIVE && load_relaxed(&m->__data.__owner) == me)
 		return ghi_mutex_again(m);
-	if (!cas_acquire(ghi_mutex_word(m), &free, 1u))
+	if (!ghi_word_try(ghi_mutex_word(m)))
 		return EBUSY;
 	if (type == RECURSIVE)
 		m->__data.__count = 1;
@@ -108,8 +107,7 @@ int ghi_mutex_unlock(pthread_mutex_t *m)
 		return 0;
 	store_relaxed(&m->__data.__owner, 0);
 	m->__data.__nusers--;
-	if (xchg_acq_rel(ghi_mutex_word(m), 0u) == 2)
-		ghi_lot_wake(m, 1, 0, NULL, NULL);
+	ghi_word_unlock(ghi_mutex_word(m));
 	return 0;
 }
 
@@ -120,8 +118,7 @@ bool ghi_mutex_cond_unlock(pthread_mutex_t *m)
 	if (ghi_mutex_once_less(m))
 		return false;
 	store_relaxed(&m->__data.__owner, 0);
-	if (xchg_acq_rel(ghi_mutex_word(m), 0u) == 2)
-		ghi_lot_wake(m, 1, 0, NULL, NULL);
+	ghi_word_unlock(ghi_mutex_word(m));
 	return true;
 }
 
@@ -132,7 +129,8 @@ void ghi_mutex_cond_relock(pthread_mutex_t *m, bool held)
 		m->__data.__count++;
 		return;
 	}
-	acquire_slow(m, NULL); /* as 2: others may have been moved to this mutex with us */
+	ghi_word_lock_slow(ghi_mutex_word(m),
+			   NULL); /* as 2: others may have been moved to this mutex with us */
 	if (recursive)
 		m->__data.__count = 1;
 	m->__data.__owner = ghi_lock_owner();
@@ -146,9 +144,9 @@ int ghi_mutex_cond_check(pthread_mutex_t *m)
 }
 
 /* Under the bucket locks of the condition and of the mutex. */
-bool ghi_mutex_hold_for_waiter(void *mutex, bool one_is_awake)
+bool ghi_word_hold_for_waiter(void *mutex, bool one_is_awake)
 {
-	uint32_t *word = ghi_mutex_word(mutex);
+	uint32_t *word = mutex;
 	uint32_t seen = load_relaxed(word);
 
 	if (one_is_awake)

@@ -38,7 +38,7 @@ static bool busy(void *arg)
 	return load_relaxed((uint32_t *)arg) == (BUSY | ghi_once_generation);
 }
 
-int ghi_once(pthread_once_t *o, void (*fn)(void))
+int ghi_once_with(pthread_once_t *o, void (*fn)(void *), void *arg)
 {
 	uint32_t *word = (uint32_t *)o;
 
@@ -62,10 +62,20 @@ int ghi_once(pthread_once_t *o, void (*fn)(void))
 	struct run run = {.o = o};
 	_pthread_cleanup_push(&run.buffer, abandon, &run);
 	pthread_cleanup_push(abandon, &run);
-	fn();
+	fn(arg);
 	pthread_cleanup_pop(0);
 	_pthread_cleanup_pop(&run.buffer, 0);
 	store_release(word, (uint32_t)DONE);
 	ghi_lot_wake(o, INT_MAX, 0, NULL, NULL);
 	return 0;
+}
+
+static void without_argument(void *fn)
+{
+	((void (*)(void))fn)();
+}
+
+int ghi_once(pthread_once_t *o, void (*fn)(void))
+{
+	return ghi_once_with(o, without_argument, (void *)fn);
 }

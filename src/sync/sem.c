@@ -127,11 +127,24 @@ static bool same_round(void *arg)
 	return load_relaxed(&a->b->round) == a->round;
 }
 
-int ghi_barrier_wait(pthread_barrier_t *barrier)
+/* It will not wait any longer: true when it can still be taken out of its round. */
+static bool withdraw(struct barrier *b, uint32_t round)
 {
-	struct barrier *b = (struct barrier *)barrier;
+	ghi_nosig_enter();
+	ghi_lock(&b->lock);
+	bool mine = b->round == round;
+	if (mine)
+		b->arrived--;
+	ghi_unlock(&b->lock);
+	ghi_nosig_leave();
+	return mine;
+}
+
+static int barrier_wait(struct barrier *b, uint64_t deadline, bool cancellable)
+{
 	struct arrival me = {.b = b};
 	bool last;
+	int r = 0;
 
 	fetch_add_acq_rel(&b->inside, 1u);
 	ghi_nosig_enter();
@@ -150,13 +163,26 @@ int ghi_barrier_wait(pthread_barrier_t *barrier)
 		struct ghi_lot_wait w = {.key = b,
 					 .validate = same_round,
 					 .arg = &me,
-					 .deadline = GHI_NEVER,
+					 .deadline = deadline,
 					 .why = GHI_PARK_BARRIER,
-					 .uninterruptible = true};
-		ghi_lot_wait(&w);
+					 .uninterruptible = !cancellable};
+		r = ghi_lot_wait(&w);
+		if (cancellable && (r == -ETIMEDOUT || r == -ECANCELED) && withdraw(b, me.round))
+			break;
+		r = 0;
 	}
 	fetch_add_acq_rel(&b->inside, 0u - 1); /* the last touch */
-	return last ? PTHREAD_BARRIER_SERIAL_THREAD : 0;
+	return last ? PTHREAD_BARRIER_SERIAL_THREAD : r;
+}
+
+int ghi_barrier_wait(pthread_barrier_t *barrier)
+{
+	return barrier_wait((struct barrier *)barrier, GHI_NEVER, false);
+}
+
+int ghi_barrier_wait_until(pthread_barrier_t *barrier, uint64_t deadline)
+{
+	return barrier_wait((struct barrier *)barrier, deadline, true);
 }
 
 int ghi_barrier_destroy(pthread_barrier_t *barrier)

@@ -1,7 +1,7 @@
-/* Locks on NPTL-compatible words, shared by the pthread hooks and (later) the native API.
+/* Locks on NPTL-compatible words, shared by the pthread hooks and the native API.
  *
- * Owns: the algorithms.  Called by: hooks/.  Must not know: who calls.  Every function works for
- * gthreads and for kernel threads alike, and before the runtime has started.
+ * Owns: the algorithms.  Called by: hooks/, src/native/.  Must not know: who calls.  Every function
+ * works for gthreads and for kernel threads alike, and before the runtime has started.
  *
  * All static initialisers and what libc's own *_init functions write are valid; the meaning of the
  * mutex words is NPTL's (lock 0/1/2, owner, count, kind), so a debugger reads them as ever. Objects
@@ -46,7 +46,6 @@ int ghi_mutex_cond_check(pthread_mutex_t *m);
  * that may wait for it. */
 bool ghi_mutex_cond_unlock(pthread_mutex_t *m);
 void ghi_mutex_cond_relock(pthread_mutex_t *m, bool held);
-bool ghi_mutex_hold_for_waiter(void *mutex, bool one_is_awake);
 
 /* Robust mutexes, private and shared; robust.c. */
 enum { GHI_MUTEX_ROBUST = 16 };
@@ -93,9 +92,13 @@ int ghi_sem_post(sem_t *s);
 int ghi_barrier_init(pthread_barrier_t *b, unsigned count);
 bool ghi_barrier_ours(const pthread_barrier_t *b);
 int ghi_barrier_wait(pthread_barrier_t *b);
+/* Until a deadline, and a cancellation point: -ETIMEDOUT or -ECANCELED, and the caller has not
+ * arrived. */
+int ghi_barrier_wait_until(pthread_barrier_t *b, uint64_t deadline);
 int ghi_barrier_destroy(pthread_barrier_t *b);
 
 int ghi_once(pthread_once_t *o, void (*fn)(void));
+int ghi_once_with(pthread_once_t *o, void (*fn)(void *), void *arg);
 
 /* deadline for a lot wait, EINVAL for a malformed time (checked only by those that must wait). */
 int ghi_until_deadline(const struct ghi_until *until, uint64_t *ret_deadline);

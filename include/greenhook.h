@@ -13,5 +13,6 @@
 
 #include <greenhook/base.h>
 #include <greenhook/task.h>
+#include <greenhook/sync.h>
 
 #endif

@@ -60,10 +60,11 @@ __attribute__((destructor)) static void greenhook_end(void)
  * copy, which comes first, and this one does nothing. */
 static bool another_copy(void)
 {
-	Dl_info program, first;
+	Dl_info program, first, mine;
 	void *start = dlsym(RTLD_DEFAULT, "__libc_start_main");
 	return start && dladdr(start, &first) && dladdr((void *)getauxval(AT_PHDR), &program) &&
-	       first.dli_fbase == program.dli_fbase;
+	       dladdr((void *)another_copy, &mine) && first.dli_fbase == program.dli_fbase &&
+	       mine.dli_fbase != program.dli_fbase;
 }
 #endif
 

@@ -49,6 +49,9 @@ enum ghi_reason {
 	GHI_PARK_FOREVER,
 	GHI_PARK_SIGNAL,
 	GHI_PARK_LIBC,
+	GHI_PARK_EVENT,
+	GHI_PARK_CHANNEL,
+	GHI_PARK_SELECT,
 	GHI_PARK_NREASONS,
 };
 extern const char *const ghi_reason_names[GHI_PARK_NREASONS];

@@ -161,5 +161,6 @@ Suite *suite_once(void);
 Suite *suite_monitor(void);
 Suite *suite_detour(void);
 Suite *suite_hooks(void);
+Suite *suite_native_sync(void);
 
 #endif

@@ -178,3 +178,10 @@ int ghi_rwlock_unlock(pthread_rwlock_t *l)
 		wake_next(l);
 	return 0;
 }
+
+bool ghi_rwlock_held(const pthread_rwlock_t *l)
+{
+	uint32_t s = load_relaxed(&l->__data.__readers);
+	return s & WRITER ? load_relaxed(&l->__data.__cur_writer) == ghi_lock_owner()
+			  : (s & READERS) != 0;
+}

@@ -83,6 +83,8 @@ bool ghi_rwlock_ours(const pthread_rwlock_t *l);
 int ghi_rwlock_rdlock(pthread_rwlock_t *l, const struct ghi_until *until, bool try);
 int ghi_rwlock_wrlock(pthread_rwlock_t *l, const struct ghi_until *until, bool try);
 int ghi_rwlock_unlock(pthread_rwlock_t *l);
+/* Somebody reads, or the caller writes. */
+bool ghi_rwlock_held(const pthread_rwlock_t *l);
 
 bool ghi_sem_ours(const sem_t *s);
 /* 0, or a positive errno; EINTR after a handler ran; -ECANCELED as above. */

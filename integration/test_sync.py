@@ -29,6 +29,11 @@ def test_rwlock(agree):
     agree("rwlock")
 
 
+# A writer's release woke the next writer first: a stream of them starved readers.
+def test_readers_have_their_turn_between_writers(agree):
+    agree("rwlock_turns")
+
+
 def test_semaphores(agree):
     agree("sem")
 

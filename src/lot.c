@@ -20,6 +20,7 @@ struct waiter {
 	uint32_t word;	       /* park_word.h, used as a futex */
 	uint32_t bits;
 	void *token;
+	bool granted; /* under the bucket lock, before it is notified */
 	bool away; /* runs a handler of the program, nested waits included; under the bucket lock */
 	struct waiter *outer; /* the gthread's next one that is away */
 };
@@ -214,6 +215,8 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 	if (req->before_park)
 		req->before_park(req->arg); /* (L3) */
 	r = sleep_queued(req, &w);
+	if (w.granted)
+		r = 1;
 out:
 	ghi_nosig_leave();
 	return r;
@@ -251,6 +254,39 @@ int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, 
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
 	return woken;
+}
+
+int ghi_lot_grant(const void *key, uint32_t bits, bool (*grant)(void *arg, int n, bool remain),
+		  void *arg)
+{
+	struct bucket *b = bucket_of(key);
+	struct ghi_gthread *ready = NULL;
+	bool remain = false;
+	int n = 0;
+
+	ghi_nosig_enter();
+	ghi_lock(&b->lock);
+	for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next) {
+		struct waiter *w = ghi_container(l, struct waiter, link);
+		bool match = w->bits & bits;
+		n += w->key == key && match;
+		remain |= w->key == key && !match;
+	}
+	if (!grant(arg, n, remain))
+		n = 0;
+	for (struct ghi_list *l = b->waiters.next, *next; n && l && l != &b->waiters; l = next) {
+		struct waiter *w = ghi_container(l, struct waiter, link);
+		next = l->next;
+		if (w->key != key || !(w->bits & bits))
+			continue;
+		ghi_list_remove(l);
+		w->granted = true;
+		notify(w, &ready); /* or it is on its way out, and finds that it was taken out */
+	}
+	ghi_unlock(&b->lock);
+	ghi_ready_batch(ready);
+	ghi_nosig_leave();
+	return n;
 }
 
 /* Two bucket locks, always in address order. */

@@ -33,13 +33,18 @@ struct ghi_lot_wait {
 	 * taken out by a waker reports that, whatever else ended its wait.  For ghi_lot_morph. */
 	bool delivered;
 };
-/* 0 woken, -EAGAIN validate said no, -ETIMEDOUT, -EINTR, -ECANCELED. */
+/* 0 woken, 1 granted (ghi_lot_grant), -EAGAIN validate said no, -ETIMEDOUT, -EINTR, -ECANCELED. */
 int ghi_lot_wait(const struct ghi_lot_wait *w);
 
 /* Wakes up to n waiters whose bits match; returns how many.  more (may be NULL), called under the
  * bucket lock, learns whether waiters remain. */
 int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, bool remain),
 		 void *arg);
+/* Takes out all waiters whose bits match, with what they wait for: grant(), called under the bucket
+ * lock with their number and whether others remain, gives it to them or refuses.  Whatever else
+ * ends their waits, these return 1.  How many; 0 when it refused. */
+int ghi_lot_grant(const void *key, uint32_t bits, bool (*grant)(void *arg, int n, bool remain),
+		  void *arg);
 /* Wakes up to n, moves up to m others to another key; under both bucket locks, after validate()
  * (-EAGAIN when it fails).  Returns woken, and moved in *ret_moved. */
 int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*validate)(void *arg),

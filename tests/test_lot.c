@@ -303,6 +303,79 @@ START_TEST(wake_ups_given_are_wake_ups_received)
 }
 END_TEST
 
+static bool accept(void *arg, int n, bool remain)
+{
+	*(int *)arg = remain ? -n : n;
+	return true;
+}
+
+static bool refuse(void *arg, int n, bool remain)
+{
+	*(int *)arg = n;
+	return false;
+}
+
+START_TEST(a_grant_is_for_all_that_match_or_for_nobody)
+{
+	int n = 0;
+	start_runtime(worker_counts[_i]);
+	for (int i = 0; i < 6; i++)
+		requests[i].w.bits = i < 4 ? 1 : 2;
+	queue_up(6, &key, true);
+	must_eq(ghi_lot_grant(&key, 1, refuse, &n), 0);
+	must_eq(n, 4);
+	must_eq(load_acquire(&finished), 0);
+	must_eq(ghi_lot_grant(&key, 1, accept, &n), 4);
+	must_eq(n, -4);
+	until(load_acquire(&finished) == 4);
+	must_eq(ghi_lot_grant(&key, 3, accept, &n), 2);
+	must_eq(n, 2);
+	join_all(6);
+	for (int i = 0; i < 6; i++)
+		must_eq(requests[i].result, 1);
+	must_eq(ghi_lot_grant(&key, 3, accept, &n), 0);
+	must_eq(n, 0);
+}
+END_TEST
+
+static uint32_t granted;
+
+static void *wait_for_grants(void *arg)
+{
+	uint32_t rnd = (uint32_t)(uintptr_t)arg;
+	for (int i = 0; i < RACES; i++) {
+		struct ghi_lot_wait w = {
+		    .key = &key, .deadline = ghi_deadline_in(random_next(&rnd) % 60 * GHI_US)};
+		int r = ghi_lot_wait(&w);
+		must(r == 1 || r == -ETIMEDOUT);
+		fetch_add_acq_rel(r == 1 ? &granted : &timed_out, 1u);
+	}
+	fetch_add_acq_rel(&finished, 1u);
+	return NULL;
+}
+
+/* A waiter that was counted has what it waits for, also when its deadline came at that moment. */
+START_TEST(grants_given_are_grants_received)
+{
+	enum { N = 6 };
+	pthread_t t[N];
+	uint32_t given = 0;
+	int n;
+	start_runtime(worker_counts[_i]);
+	for (uintptr_t i = 0; i < N; i++)
+		t[i] = i % 3 == 2 ? spawn_kernel(wait_for_grants, (void *)(i + 1))
+				  : spawn(wait_for_grants, (void *)(i + 1));
+	while (load_acquire(&finished) < N) {
+		given += (uint32_t)ghi_lot_grant(&key, ~0u, accept, &n);
+		yield();
+	}
+	for (int i = 0; i < N; i++)
+		join(t[i]);
+	must_eq(given, granted);
+	must_eq(granted + timed_out, N * RACES);
+}
+END_TEST
+
 Suite *suite_lot(void)
 {
 	Suite *s = suite_create("lot");
@@ -320,5 +393,7 @@ Suite *suite_lot(void)
 	add_test(s, morph_wakes_one_when_the_mutex_is_free);
 	add_test(s, morph_of_nobody_is_zero);
 	add_loop(s, wake_ups_given_are_wake_ups_received, WORKER_COUNTS);
+	add_loop(s, a_grant_is_for_all_that_match_or_for_nobody, WORKER_COUNTS);
+	add_loop(s, grants_given_are_grants_received, WORKER_COUNTS);
 	return s;
 }

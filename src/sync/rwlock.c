@@ -2,11 +2,13 @@
  *
  * State (in __readers): bit 31 a writer holds it, bit 30 somebody waits, below: readers that hold
  * it.  __writers counts writers that wait; the writer-preferring kind lets no new reader in while
- * there are any.  A release that finds waiters wakes one writer, or all readers.  __cur_writer is
- * the owner's id, as in NPTL, for EDEADLK.
+ * there are any.  __cur_writer is the owner's id, as in NPTL, for EDEADLK.
+ *
+ * As in NPTL, a writer hands the lock over to all readers that wait, who so hold it before they
+ * run: a stream of writers does not starve them.  (Not in the writer-preferring kind while writers
+ * wait.) Otherwise a release that finds waiters wakes one writer; he has to compete with newcomers.
  */
 #include <errno.h>
-#include <limits.h>
 
 #include "src/lot.h"
 #include "src/sync/sync.h"
@@ -65,6 +67,35 @@ static bool mark(void *arg)
 	return false;
 }
 
+/* Readers that wait have the lock, as far as they may; under the bucket lock. */
+static bool let_in(void *arg, int n, bool remain)
+{
+	pthread_rwlock_t *l = arg;
+	struct contender c = {l, reader_must_wait};
+	uint32_t s;
+
+	do {
+		if (n == 0 || mark(&c))
+			return false;
+		s = load_relaxed(state_of(l));
+	} while (reader_must_wait(l, s) ||
+		 !cas_acq_rel(state_of(l), &s, (s + (uint32_t)n) | (remain ? WAITERS : 0)));
+	return true;
+}
+
+/* The same by the writer that holds it: only the mark can change meanwhile, and that is made under
+ * the bucket lock. */
+static bool hand_over(void *arg, int n, bool remain)
+{
+	if (n == 0)
+		return false;
+	store_release(state_of(arg), (uint32_t)n | (remain ? WAITERS : 0)); /* next: (V3) */
+	return true;
+}
+
+enum { GRANTED = -1 };
+
+/* 0: look again, GRANTED, or an errno. */
 static int wait_turn(pthread_rwlock_t *l, const struct ghi_until *until, uint32_t as,
 		     bool (*must_wait)(pthread_rwlock_t *, uint32_t))
 {
@@ -84,6 +115,10 @@ static int wait_turn(pthread_rwlock_t *l, const struct ghi_until *until, uint32_
 				 .bits = as,
 				 .uninterruptible = true};
 	r = ghi_lot_wait(&w);
+	if (r == 1) {
+		load_acquire(state_of(l)); /* (V3) */
+		return GRANTED;
+	}
 	if (r == -ETIMEDOUT && !ghi_until_deadline(until, &deadline) && deadline == GHI_PASSED)
 		return ETIMEDOUT;
 	return 0; /* look again */
@@ -107,7 +142,7 @@ int ghi_rwlock_rdlock(pthread_rwlock_t *l, const struct ghi_until *until, bool t
 			return EBUSY;
 		int r = wait_turn(l, until, AS_READER, reader_must_wait);
 		if (r)
-			return r;
+			return r == GRANTED ? 0 : r;
 		s = load_relaxed(state_of(l));
 	}
 }
@@ -142,7 +177,7 @@ int ghi_rwlock_wrlock(pthread_rwlock_t *l, const struct ghi_until *until, bool t
 	if (r) {
 		/* Readers may be waiting only for this writer to have its turn. */
 		if (prefers_writers(l) && (load_relaxed(state_of(l)) & WAITERS))
-			ghi_lot_wake(l, INT_MAX, AS_READER, NULL, NULL);
+			ghi_lot_grant(l, AS_READER, let_in, l);
 		return r;
 	}
 	store_relaxed(&l->__data.__cur_writer, ghi_lock_owner());
@@ -162,7 +197,7 @@ static void wake_next(pthread_rwlock_t *l)
 	 * somebody who takes the lock now and lets it go wakes nobody, so we do, one way or other.
 	 */
 	if (ghi_lot_wake(l, 1, AS_WRITER, mark_rest, state_of(l)) == 0)
-		ghi_lot_wake(l, INT_MAX, AS_READER, mark_rest, state_of(l));
+		ghi_lot_grant(l, AS_READER, let_in, l);
 }
 
 int ghi_rwlock_unlock(pthread_rwlock_t *l)
@@ -171,9 +206,13 @@ int ghi_rwlock_unlock(pthread_rwlock_t *l)
 
 	if (s & WRITER)
 		store_relaxed(&l->__data.__cur_writer, 0);
-	do
+	do {
+		if ((s & WRITER) && (s & WAITERS) &&
+		    !(prefers_writers(l) && load_relaxed(&l->__data.__writers)) &&
+		    ghi_lot_grant(l, AS_READER, hand_over, l))
+			return 0;
 		next = s & WRITER ? 0 : (s & READERS) == 1 ? 0 : s - 1;
-	while (!cas_release(state_of(l), &s, next));
+	} while (!cas_release(state_of(l), &s, next));
 	if (next == 0 && (s & WAITERS))
 		wake_next(l);
 	return 0;

@@ -41,9 +41,8 @@ LIB_OBJ := $(LIB_SRC:%.c=$(B)/obj/%.o) $(LIB_ASM:%.S=$(B)/obj/%.o)
 CLI_SRC := $(filter-out preload/init.c,$(wildcard preload/*.c)) src/detour.c src/arch/$(ARCH)/jump.c
 CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 
-# The static library cannot give names versions, and knows that it is no second copy.
-STATIC_OBJ := $(patsubst $(B)/obj/%,$(B)/obj/static/%,$(filter %/hooks/alias.o %/preload/init.o,$(LIB_OBJ))) \
-	$(filter-out %/hooks/alias.o %/preload/init.o,$(LIB_OBJ))
+# The static library cannot give names versions.
+STATIC_OBJ := $(LIB_OBJ:$(B)/obj/hooks/alias.o=$(B)/obj/static/hooks/alias.o)
 
 .PHONY: all lib check unit integration soak conformance oracle faults servers demo bench install clean setup programs format format-check
 all: $(B)/libgreenhook.so $(B)/libgreenhook.a $(B)/greenhook

@@ -10,7 +10,7 @@ static int wait_cond(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_unt
 	int r = ghi_cond_wait(c, m, until, pthread_mutex_lock, pthread_mutex_unlock);
 	if (r == -ECANCELED) { /* with the mutex held, as cleanup handlers expect */
 		ghi_cancel_point(self);
-		r = 0;
+		r = self->task ? ECANCELED : 0;
 	}
 	return r;
 }
@@ -98,8 +98,8 @@ static int wait_sem(sem_t *s, const struct ghi_until *until)
 		if (self)
 			ghi_cancel_point(self);
 		int r = ghi_sem_wait(s, until, false);
-		if (r != -ECANCELED)
-			return (int)ghi_ret(-r);
+		if (r != -ECANCELED || self->task)
+			return (int)ghi_ret(r < 0 ? r : -r);
 	}
 }
 

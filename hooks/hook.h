@@ -143,11 +143,14 @@ static inline uint64_t ghi_hook_bits(const sigset_t *s)
 	return set;
 }
 
+/* EINTR, or ECANCELED when it was a cancelled task of the native API that did not wait. */
+int ghi_hook_eintr(void);
+
 /* errno beat: a result or -errno becomes what libc returns. */
 static inline long ghi_ret(long r)
 {
 	if (r < 0) {
-		errno = (int)-r;
+		errno = r == -EINTR ? ghi_hook_eintr() : (int)-r;
 		return -1;
 	}
 	return r;

@@ -50,3 +50,9 @@ void ghi_hook_attention(struct ghi_gthread *self)
 	if (load_relaxed(&self->yield_please))
 		ghi_yield();
 }
+
+int ghi_hook_eintr(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	return self && self->task && ghi_cancel_requested(self) ? ECANCELED : EINTR;
+}

@@ -10,6 +10,7 @@
 
 #include "hooks/hook.h"
 #include "hooks/priority.h"
+#include "src/life.h"
 #include "src/lot.h"
 #include "src/helper.h"
 #include "src/own.h"
@@ -26,55 +27,6 @@ extern void __pthread_unregister_cancel(__pthread_unwind_buf_t *);
 extern int set_cancel_jump(void *, int) __asm__("__sigsetjmp") __attribute__((returns_twice));
 
 /* ---- create and exit ------------------------------------------------------------------------ */
-
-/* On the stack of whoever runs next. */
-static void commit_exit(struct ghi_gthread *left, struct ghi_worker *w)
-{
-	uint32_t seen = GHI_JOINABLE;
-
-	store_release(&left->life, (uint32_t)GHI_LIFE_DEAD);
-	if (cas_acq_rel(&left->join, &seen, (uint32_t)GHI_ENDED))
-		ghi_lot_wake(&left->join, INT_MAX, 0, NULL,
-			     NULL); /* an address only: it may be gone */
-	else
-		ghi_gthread_recycle(left); /* detached */
-}
-
-static _Noreturn void leave_for_good(struct ghi_gthread *self)
-{
-	fetch_or_acq_rel(ghi_cancel_word(self), (uint32_t)GHI_CANCEL_EXITING);
-	store_release(&self->life, (uint32_t)GHI_LIFE_EXITING);
-	ghi_tls_exit();
-	ghi_robust_exit();
-	ghi_runtime_alive(-1);
-	ghi_nosig_enter();
-	ghi_signal_thread_ends(self);
-	self->reason = GHI_PARK_NONE;
-	ghi_own_end(self);
-	ghi_sched_leave(self, commit_exit);
-	__builtin_unreachable();
-}
-
-static void gthread_entry(void *arg)
-{
-	struct ghi_gthread *self = arg;
-	__pthread_unwind_buf_t outermost;
-
-	ghi_sched_arrived(self);
-	ghi_tls_enter(self->res);
-	ghi_nosig_leave();
-	/* What start_thread() does: pthread_exit unwinds to here. */
-	if (set_cancel_jump(outermost.__cancel_jmp_buf, 0) == 0) {
-		memset(outermost.__pad, 0, sizeof(outermost.__pad));
-		__pthread_register_cancel(&outermost);
-		self->result = self->start(self->arg);
-	}
-	if (!ghi_self()) { /* a fork's child, whose only thread this is */
-		ghi_tls_exit();
-		exit(0);
-	}
-	leave_for_good(ghi_self());
-}
 
 /* What pthread_attr_t says; the flag bits are the ABI of its initial part. */
 enum { NOTINHERITSCHED = 0x02, STACKADDR = 0x08, SCHED_SET = 0x20, POLICY_SET = 0x40 };
@@ -137,18 +89,10 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		if (ghi_config.stack)
 			attr.stack_size = 0;
 	}
-	struct ghi_gthread *g = ghi_gthread_new(&attr, f, arg, gthread_entry);
+	struct ghi_gthread *g = ghi_gthread_new(&attr, f, arg, ghi_life_entry);
 	if (!g)
 		return EAGAIN;
-	if (self) {
-		g->sigmask = self->sigmask;
-		g->affinity = self->affinity;
-		g->timer_slack = self->timer_slack;
-		g->prio = self->prio;
-		memcpy(g->name, self->name, sizeof(g->name));
-	} else {
-		sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
-	}
+	ghi_life_inherit(g, self);
 	if (own_mask)
 		g->sigmask = ghi_signal_mask_of(&mask);
 	int r = attr.bind ? ghi_affinity_explicit(g, &attr.cpus) : 0;
@@ -162,12 +106,8 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		ghi_gthread_recycle(g);
 		return r;
 	}
-	ghi_runtime_alive(1);
-	ghi_nosig_enter();
-	ghi_signal_thread_begins(g);
 	*t = (pthread_t)g->tp; /* before it runs: the thread may look */
-	ghi_ready(g);
-	ghi_nosig_leave();
+	ghi_life_begin(g);
 	return 0;
 }
 
@@ -197,7 +137,7 @@ static int main_frame(int argc, char **argv, char **envp)
 		return r;
 	}
 	if (ghi_self())
-		leave_for_good(ghi_self());
+		ghi_life_end(ghi_self());
 	/* No gthreads: libc's own frame knows what to do. */
 	__pthread_unregister_cancel(&outermost);
 	REAL(pthread_exit)(NULL);
@@ -263,8 +203,12 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 					 .arg = &g->join,
 					 .deadline = deadline,
 					 .why = GHI_PARK_JOIN};
-		if (ghi_lot_wait(&w) == -ECANCELED)
+		if (ghi_lot_wait(&w) == -ECANCELED) {
 			ghi_cancel_point(self);
+			r = ghi_cancel_requested(self) ? ECANCELED : 0; /* a native task goes on */
+			if (r)
+				break;
+		}
 	}
 	pthread_cleanup_pop(0);
 	if (r) {
@@ -359,6 +303,13 @@ static int noted(int r)
 
 EXPORT int pthread_setcancelstate(int state, int *old)
 {
+	struct ghi_gthread *self = ghi_self();
+	if (self && self->task && (state | 1) == PTHREAD_CANCEL_DISABLE) {
+		int was = ghi_cancel_disable(self, state == PTHREAD_CANCEL_DISABLE);
+		if (old)
+			*old = was ? PTHREAD_CANCEL_DISABLE : PTHREAD_CANCEL_ENABLE;
+		return 0;
+	}
 	return noted(REAL(pthread_setcancelstate)(state, old));
 }
 

@@ -72,7 +72,7 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 	int r = sleep_until(self, by, at, &left);
 	if (r == EINTR && rem && !absolute)
 		*rem = ghi_ns_to_ts(left);
-	return r;
+	return r == EINTR ? ghi_hook_eintr() : r;
 }
 
 EXPORT int nanosleep(const struct timespec *t, struct timespec *rem)

@@ -94,3 +94,11 @@ def test_install_and_pkg_config(tmp_path):
         done = subprocess.run([target], env={**os.environ, "LD_LIBRARY_PATH": f"{tmp_path}/usr/lib"},
                               capture_output=True, text=True, timeout=30)
         assert done.returncode == 0, done.stdout
+
+
+def test_tasks_with_thread_local_storage_of_their_own(every):
+    every("task", "own")
+
+
+def test_tasks_on_kernel_threads(native):
+    native("task", env={"GREENHOOK": "0"})

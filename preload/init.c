@@ -55,28 +55,24 @@ __attribute__((destructor)) static void greenhook_end(void)
 	ghi_blocked_report_at_exit();
 }
 
-#ifndef GREENHOOK_STATIC
 /* The program is linked with libgreenhook.a, and this library was preloaded: all calls reach that
  * copy, which comes first, and this one does nothing. */
 static bool another_copy(void)
 {
-	Dl_info program, first, mine;
+	Dl_info program, first, here;
 	void *start = dlsym(RTLD_DEFAULT, "__libc_start_main");
-	return start && dladdr(start, &first) && dladdr((void *)getauxval(AT_PHDR), &program) &&
-	       dladdr((void *)another_copy, &mine) && first.dli_fbase == program.dli_fbase &&
-	       mine.dli_fbase != program.dli_fbase;
+	return start && dladdr(start, &first) && dladdr((void *)another_copy, &here) &&
+	       dladdr((void *)getauxval(AT_PHDR), &program) &&
+	       first.dli_fbase == program.dli_fbase && first.dli_fbase != here.dli_fbase;
 }
-#endif
 
 __attribute__((constructor(101))) static void greenhook_init(void)
 {
 	ghi_config_load(environ);
-#ifndef GREENHOOK_STATIC
 	if (another_copy()) {
 		ghi_config.enabled = 0;
 		return;
 	}
-#endif
 #ifdef GREENHOOK_FAULTS
 	ghi_fault_load(environ);
 #endif

@@ -7,8 +7,9 @@
  *
  * The request wakes a parked gthread; the hook it wakes in acts, on the target's own stack and TCB,
  * by libc's pthread_exit(PTHREAD_CANCELED), so that cleanup handlers and destructors run as
- * natively.  A gthread that waits in the kernel gets a kick; how none is lost between the check and
- * the system call is in docs/wakeup.md, "A wait in the kernel".
+ * natively.  A task of the native API has a word of its own and is not unwound: its waits end with
+ * ECANCELED.  A gthread that waits in the kernel gets a kick; how none is lost between the check
+ * and the system call is in docs/wakeup.md, "A wait in the kernel".
  */
 #ifndef GHI_CANCEL_H
 #define GHI_CANCEL_H
@@ -29,7 +30,13 @@ enum {
 
 static inline uint32_t *ghi_cancel_word(const struct ghi_gthread *g)
 {
-	return (uint32_t *)(g->tp + (uintptr_t)ghi_libc.cancelhandling);
+	return g->cancel_word;
+}
+
+/* libc's own, in a thread block. */
+static inline uint32_t *ghi_cancel_libc_word(uintptr_t tp)
+{
+	return (uint32_t *)(tp + (uintptr_t)ghi_libc.cancelhandling);
 }
 
 /* Due now: requested, enabled, not exiting already. */
@@ -46,8 +53,16 @@ static inline bool ghi_cancel_async(const struct ghi_gthread *g)
 }
 
 void ghi_cancel_request(struct ghi_gthread *target);
-/* A cancellation point: does not return when a request is due.  Signals not deferred. */
+/* The same in two halves, for several: mark all (false: nothing to do for this one),
+ * ghi_sig_fence_everywhere(), notify all; then the caller readies *ret_ready.  Signals deferred. */
+bool ghi_cancel_mark(struct ghi_gthread *target);
+void ghi_cancel_notify(struct ghi_gthread *target, struct ghi_gthread **ret_ready);
+/* A cancellation point: does not return when a request is due on a pthread.  A task of the native
+ * API goes on, as if a handler had run that ends the call; ghi_ret() turns its EINTR into
+ * ECANCELED. Signals not deferred. */
 void ghi_cancel_point(struct ghi_gthread *self);
+/* A task's own state, as pthread_setcancelstate(): was it disabled? */
+bool ghi_cancel_disable(struct ghi_gthread *self, bool disable);
 
 /* A system call that is a cancellation point: -EINTR instead of the call when a request is due on
  * self, and whenever the kernel says so.  (C1)-(C3) in docs/wakeup.md. */

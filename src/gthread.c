@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "src/cancel.h"
 #include "src/gthread.h"
 #include "src/runtime.h"
 #include "src/stack.h"
@@ -198,6 +199,8 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->cpu_ns = g->timer_slack = 0;
 	g->prio = (struct ghi_prio){0};
 	g->away = NULL;
+	g->cancel_word = ghi_cancel_libc_word(g->tp);
+	g->task = NULL;
 	g->altstack_sp = NULL;
 	g->altstack_size = 0;
 	g->altstack_flags = 0;

@@ -109,6 +109,15 @@ struct ghi_gthread_signals {
 	uint64_t flushed; /* ghi_sig_flushes when own was last looked through */
 };
 
+/* What a task of the native API (src/native/) does at its end, which the runtime calls without
+ * knowing more of it. */
+struct gh_task;
+struct ghi_task_ops {
+	void (*leaves)(struct gh_task *);	      /* by itself: cleanup, last code of it */
+	void (*left)(struct gh_task *, void *result); /* its stack is left */
+	void (*ended)(struct gh_task *);	      /* and its gthread is used again */
+};
+
 struct ghi_gthread {
 	/* Touched by every switch; by the worker that runs it, or the owner of its stack. */
 	void *sp;		   /* saved context while suspended (ctx.h) */
@@ -126,6 +135,7 @@ struct ghi_gthread {
 	struct ghi_worker *own; /* own.c: the kernel thread that runs it and nobody else */
 
 	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
+	uint32_t *cancel_word; /* GHI_CANCEL_*: libc's in its TCB, or that of its task */
 	uint32_t
 	    sig_pending;  /* 1: something to do at the next runtime exit; paired by membarrier */
 	uint32_t sig_ran; /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
@@ -143,6 +153,8 @@ struct ghi_gthread {
 	void *(*start)(void *);
 	void *arg;
 	void *result; /* PTHREAD_CANCELED until start() returns or pthread_exit says another */
+	struct gh_task *task; /* NULL: a pthread */
+	const struct ghi_task_ops *task_ops;
 	uint64_t id;
 
 	/* Memory. */
@@ -175,6 +187,7 @@ struct ghi_tls {
 	uint32_t lent;		    /* a child that shares our memory may be using this block */
 	struct ghi_gthread *lender; /* `self` meanwhile */
 	bool forking;		    /* between a fork's prepare handlers and its end */
+	struct ghi_kwait *kwait;    /* kwait.h: a task on a kernel thread; NULL: no task */
 	uint64_t
 	    held_back; /* of a kernel thread that is no worker: blocked until the bracket ends */
 };

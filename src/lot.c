@@ -1,6 +1,7 @@
 /* Address-hashed wait queues; see lot.h. */
 #include <errno.h>
 
+#include "src/kwait.h"
 #include "src/lot.h"
 #include "src/park.h"
 #include "src/sched.h"
@@ -51,7 +52,7 @@ static uint32_t sleep_kernel_thread(struct waiter *w, uint64_t deadline, bool un
 	ghi_signal_let_go();
 	for (;;) {
 		if (ghi_wake_notified(&w->word))
-			return GHI_WOKEN_LOT;
+			return load_relaxed(&w->word) >> GHI_WAKE_SHIFT;
 		long r = sys_futex_wait_until(&w->word, GHI_WAKE_ARMED,
 					      deadline == GHI_NEVER ? NULL : &ts);
 		uint32_t seen = GHI_WAKE_ARMED;
@@ -59,7 +60,7 @@ static uint32_t sleep_kernel_thread(struct waiter *w, uint64_t deadline, bool un
 			/* Decide against a waker that is on its way. */
 			return cas_acquire(&w->word, &seen, (uint32_t)GHI_WAKE_IDLE)
 				   ? (r == -EINTR ? GHI_WOKEN_SIGNAL : GHI_WOKEN_TIMEOUT)
-				   : GHI_WOKEN_LOT;
+				   : seen >> GHI_WAKE_SHIFT;
 	}
 }
 
@@ -156,8 +157,21 @@ static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 	int r;
 
 	if (!self) {
-		wakeup =
-		    sleep_kernel_thread(w, req->deadline, req->uninterruptible || req->delivered);
+		struct ghi_kwait *k = req->uninterruptible ? NULL : ghi_tls.kwait;
+		if (k && !ghi_kwait_begin(k, &w->word)) {
+			wakeup = GHI_WOKEN_CANCEL;
+		} else {
+			bool less = k && k->deadline < req->deadline &&
+				    !(load_relaxed(k->cancel_word) & GHI_CANCEL_ANY);
+			wakeup = sleep_kernel_thread(w, less ? k->deadline : req->deadline,
+						     req->uninterruptible || req->delivered);
+			if (k)
+				ghi_kwait_end(k);
+			if (less && wakeup == GHI_WOKEN_TIMEOUT) {
+				k->expired(k);
+				wakeup = GHI_WOKEN_CANCEL;
+			}
+		}
 		/* A waker may still be in its bucket, between notify and futex_wake. */
 		bool queued = leave_queue(w);
 		return wakeup == GHI_WOKEN_LOT || (req->delivered && !queued)

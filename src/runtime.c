@@ -10,11 +10,13 @@
 #include <unistd.h>
 
 #include "src/blocked.h"
+#include "src/cancel.h"
 #include "src/cputime.h"
 #include "src/crash.h"
 #include "src/fdtab.h"
 #include "src/lot.h"
 #include "src/monitor.h"
+#include "src/native/hook.h"
 #include "src/needs.h"
 #include "src/poller.h"
 #include "src/real.h"
@@ -157,6 +159,8 @@ static struct ghi_gthread *adopt_main(void)
 		ghi_sys(SYS_prctl, 16 /* PR_GET_NAME */, g->name);
 	}
 	g->flags |= GHI_G_MAIN;
+	g->task = NULL;
+	g->cancel_word = ghi_cancel_libc_word(g->tp);
 	g->sig_pending = 0;
 	g->tid = sys_gettid();
 	g->life = GHI_LIFE_ALIVE;
@@ -309,6 +313,8 @@ void ghi_runtime_fork_child(void)
 {
 	struct ghi_gthread *self = ghi_tls.self;
 
+	if (!ghi_tls.lent)
+		ghi_native_after_fork(self ? self->task : NULL);
 	if (state != RUNNING || ghi_tls.lent)
 		return;
 	state = DORMANT;

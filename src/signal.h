@@ -88,6 +88,9 @@ int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info);
 bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info);
 /* G1-G3 for anything that must interrupt a gthread. */
 void ghi_signal_interrupt(struct ghi_gthread *target, enum ghi_wakeup why);
+/* G3 alone, for several under one fence; the caller readies *ret_ready.  Signals deferred. */
+void ghi_signal_notify(struct ghi_gthread *target, enum ghi_wakeup why,
+		       struct ghi_gthread **ret_ready);
 /* A full fence on every CPU that runs this process. */
 void ghi_sig_fence_everywhere(void);
 /* Signals that some signalfd reads: a blocked one stays with the kernel, for any reader. */

@@ -173,6 +173,19 @@ void ghi_sig_fence_everywhere(void)
 		fence_seq_cst();
 }
 
+void ghi_signal_notify(struct ghi_gthread *g, enum ghi_wakeup why, struct ghi_gthread **ret_ready)
+{
+	struct ghi_gthread *before = *ret_ready;
+
+	ghi_park_notify(g, why, ret_ready); /* (G3) */
+	if (*ret_ready != before || g == ghi_self())
+		return;
+	/* It runs: in its own code it notices nothing, so its kernel thread gets a kick. */
+	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
+		if (load_relaxed(&w->current) == g && w->tid > 0)
+			ghi_sys(SYS_tgkill, sys_getpid(), w->tid, GHI_SIG_KICK);
+}
+
 void ghi_signal_interrupt(struct ghi_gthread *g, enum ghi_wakeup why)
 {
 	struct ghi_gthread *ready = NULL;
@@ -180,15 +193,9 @@ void ghi_signal_interrupt(struct ghi_gthread *g, enum ghi_wakeup why)
 	store_relaxed(&g->sig_pending, 1u); /* (G1) */
 	ghi_sig_fence_everywhere();	    /* (G2) */
 	ghi_nosig_enter();
-	ghi_park_notify(g, why, &ready); /* (G3) */
+	ghi_signal_notify(g, why, &ready);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
-	if (ready || g == ghi_self())
-		return;
-	/* It runs: in its own code it notices nothing, so its kernel thread gets a kick. */
-	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
-		if (load_relaxed(&w->current) == g && w->tid > 0)
-			ghi_sys(SYS_tgkill, sys_getpid(), w->tid, GHI_SIG_KICK);
 }
 
 /* Into its queue; it is interrupted when it must look. */

@@ -99,13 +99,9 @@ static void grow(struct ghi_timers *h)
 	h->cap *= 2;
 }
 
-void ghi_timer_start(struct ghi_timer *t, struct ghi_gthread *self, uint64_t deadline)
+static void start(struct ghi_timers *h, struct ghi_timer *t, uint64_t deadline)
 {
-	struct ghi_slot *s = self->worker->slot;
-	struct ghi_timers *h = s ? s->timers : ghi_slots[(unsigned)self->tid % ghi_nslots].timers;
-
 	t->when = deadline;
-	t->g = self;
 	t->heap = h;
 	ghi_lock(&h->lock);
 	if (h->n == h->cap)
@@ -114,6 +110,27 @@ void ghi_timer_start(struct ghi_timer *t, struct ghi_gthread *self, uint64_t dea
 	publish_next(h);
 	ghi_unlock(&h->lock);
 	ghi_poller_timer_added(deadline);
+}
+
+void ghi_timer_start(struct ghi_timer *t, struct ghi_gthread *self, uint64_t deadline)
+{
+	struct ghi_slot *s = self->worker->slot;
+	t->g = self;
+	start(s ? s->timers : ghi_slots[(unsigned)self->tid % ghi_nslots].timers, t, deadline);
+}
+
+void ghi_alarm_set(struct ghi_alarm *a, uint64_t deadline, void (*fire)(struct ghi_alarm *))
+{
+	a->timer.g = NULL;
+	a->fire = fire;
+	start(ghi_slots[((uintptr_t)a >> 8) % ghi_nslots].timers, &a->timer, deadline);
+}
+
+void ghi_alarm_cancel(struct ghi_alarm *a)
+{
+	if (a->timer.heap)
+		ghi_timer_cancel(&a->timer);
+	a->timer.heap = NULL;
 }
 
 void ghi_timer_cancel(struct ghi_timer *t)
@@ -140,9 +157,16 @@ void ghi_timers_run(struct ghi_timers *h, uint64_t now)
 		return;
 	ghi_lock(&h->lock);
 	while (h->n && h->heap[0].when <= now) {
-		struct ghi_gthread *g = h->heap[0].t->g;
+		struct ghi_timer *t = h->heap[0].t;
+		struct ghi_gthread *g = t->g;
 		remove_at(h, 0);
-		ghi_park_notify(g, GHI_WOKEN_TIMEOUT, &ready);
+		if (__builtin_expect(!g, 0)) {
+			ghi_unlock(&h->lock);
+			ghi_container(t, struct ghi_alarm, timer)->fire((void *)t);
+			ghi_lock(&h->lock);
+		} else {
+			ghi_park_notify(g, GHI_WOKEN_TIMEOUT, &ready);
+		}
 	}
 	publish_next(h);
 	ghi_unlock(&h->lock);

@@ -13,10 +13,18 @@
 #include "src/gthread.h"
 
 struct ghi_timer {
-	uint64_t when; /* ns, CLOCK_MONOTONIC */
-	struct ghi_gthread *g;
+	uint64_t when;	       /* ns, CLOCK_MONOTONIC */
+	struct ghi_gthread *g; /* NULL: a ghi_alarm */
 	struct ghi_timers *heap;
 	int32_t index; /* place in the heap, -1: not in it; under the heap's lock */
+};
+
+/* A deadline that nobody waits for.  fire() runs on whatever thread finds it due, signals deferred
+ * and nothing locked, and may still do so once after ghi_alarm_cancel(): its memory must stay, and
+ * it has to look whether it is still meant. */
+struct ghi_alarm {
+	struct ghi_timer timer;
+	void (*fire)(struct ghi_alarm *);
 };
 
 struct ghi_timers *ghi_timers_new(void);
@@ -24,6 +32,9 @@ struct ghi_timers *ghi_timers_new(void);
  */
 void ghi_timer_start(struct ghi_timer *t, struct ghi_gthread *self, uint64_t deadline);
 void ghi_timer_cancel(struct ghi_timer *t);
+/* Not while it is set. */
+void ghi_alarm_set(struct ghi_alarm *a, uint64_t deadline, void (*fire)(struct ghi_alarm *));
+void ghi_alarm_cancel(struct ghi_alarm *a);
 /* Earliest deadline, GHI_NEVER if none; a plain load, exact for whoever started it before. */
 uint64_t ghi_timers_next(const struct ghi_timers *heap);
 /* Fires everything due. */

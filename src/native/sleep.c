@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <greenhook/task.h>
 
+#include "src/lot.h"
 #include "src/native/native.h"
 #include "src/sched.h"
 #include "src/wait.h"
@@ -28,11 +29,13 @@ static long sleep_in_kernel(uint64_t deadline)
 int gh_sleep_until(gh_time at)
 {
 	struct ghi_gthread *self = ghi_self();
-	if (!self)
+	if (!self && !ghi_tls.kwait)
 		return at <= 0 ? 0 : (int)sleep_in_kernel((uint64_t)at);
 	if (at <= gh_now()) /* cancelled or not: one rule for all waits */
 		at = 1;
-	int r = ghi_wait_until(self, ghi_native_deadline(at), GHI_PARK_SLEEP);
+	struct ghi_lot_wait w = {
+	    .key = &at, .deadline = ghi_native_deadline(at), .why = GHI_PARK_SLEEP};
+	int r = self ? ghi_wait_until(self, w.deadline, w.why) : ghi_lot_wait(&w);
 	return r == -ETIMEDOUT ? 0 : r;
 }
 

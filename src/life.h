@@ -1,0 +1,20 @@
+/* The beginning and the end of a gthread's life on its own stack.
+ *
+ * Owns: its first and last code, what it inherits.  Called by: hooks/thread.c, src/native/.  Must
+ * not know: who joins.
+ */
+#ifndef GHI_LIFE_H
+#define GHI_LIFE_H
+
+#include "src/gthread.h"
+
+/* First code of a gthread that ghi_gthread_new() made. */
+void ghi_life_entry(void *gthread);
+/* Mask, affinity, name and the like of its creator; creator NULL: a kernel thread. */
+void ghi_life_inherit(struct ghi_gthread *g, struct ghi_gthread *creator);
+/* It counts as alive and becomes runnable. */
+void ghi_life_begin(struct ghi_gthread *g);
+/* The running gthread ends: destructors, then the switch that does not return. */
+_Noreturn void ghi_life_end(struct ghi_gthread *self);
+
+#endif

@@ -1,0 +1,275 @@
+/* Groups of tasks; see include/greenhook/group.h.
+ *
+ * Owns: the list of a group's members, its first error.  Called by: programs, task.c.  Must not
+ * know: how a task runs.
+ *
+ *   member: starts -> in `members`, counted -> leaves `members` by itself, when its function has
+ *   returned -> counted no more, when its stack is left
+ *
+ * Lock order: a parent before its parts, a group before the tasks in it.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include <greenhook/group.h>
+#include "src/lot.h"
+#include "src/native/task_int.h"
+#include "src/park.h"
+#include "src/sched.h"
+#include "src/signal.h"
+
+#define GROUP_MAGIC 0x70756f72u
+
+struct gh_group {
+	uint32_t magic;
+	unsigned flags;
+	ghi_lock_t lock;
+	uint32_t count; /* members that have not ended; waited for by address; under the lock */
+	bool cancelled;
+	int error; /* the first one */
+	struct ghi_list members;
+	struct gh_group *parent;
+	struct ghi_list parts, in_parent; /* under the parent's lock */
+};
+
+struct member {
+	gh_group_fn fn;
+	void *arg;
+};
+
+static bool good(const gh_group *g)
+{
+	return g && (uintptr_t)g % sizeof(void *) == 0 && load_acquire(&g->magic) == GROUP_MAGIC;
+}
+
+static void lock(gh_group *g)
+{
+	ghi_nosig_enter();
+	ghi_lock(&g->lock);
+}
+
+static void unlock(gh_group *g)
+{
+	ghi_unlock(&g->lock);
+	ghi_nosig_leave();
+}
+
+/* The members' gthreads stay while they are in the list.  Many members cost one fence. */
+static void mark_locked(gh_group *g)
+{
+	g->cancelled = true;
+	for (struct ghi_list *l = g->members.next; l && l != &g->members; l = l->next) {
+		gh_task *t = ghi_container(l, gh_task, in_group);
+		t->hit = t->g && ghi_cancel_mark(t->g);
+		if (!t->g) { /* on a kernel thread */
+			ghi_lock(&t->lock);
+			ghi_task_cancel_locked(t, 0);
+			ghi_unlock(&t->lock);
+		}
+	}
+	for (struct ghi_list *l = g->parts.next; l && l != &g->parts; l = l->next) {
+		gh_group *part = ghi_container(l, gh_group, in_parent);
+		ghi_lock(&part->lock);
+		mark_locked(part);
+	}
+}
+
+/* And unlocks the parts. */
+static void notify_locked(gh_group *g, struct ghi_gthread **ready)
+{
+	for (struct ghi_list *l = g->members.next; l && l != &g->members; l = l->next) {
+		gh_task *t = ghi_container(l, gh_task, in_group);
+		if (t->hit)
+			ghi_cancel_notify(t->g, ready);
+		t->hit = false;
+	}
+	for (struct ghi_list *l = g->parts.next; l && l != &g->parts; l = l->next) {
+		gh_group *part = ghi_container(l, gh_group, in_parent);
+		notify_locked(part, ready);
+		ghi_unlock(&part->lock);
+	}
+}
+
+/* The caller has the group's lock, and readies *ready without it. */
+static void cancel_locked(gh_group *g, struct ghi_gthread **ready)
+{
+	mark_locked(g);
+	ghi_sig_fence_everywhere();
+	notify_locked(g, ready);
+}
+
+gh_group *gh_group_new(gh_group *parent, unsigned flags)
+{
+	gh_group *g = NULL;
+	if ((parent && !good(parent)) || (flags & ~GH_GROUP_CANCEL_ON_ERROR)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	if (!(g = calloc(1, sizeof(*g))))
+		return NULL;
+	g->flags = flags;
+	g->parent = parent;
+	store_release(&g->magic, GROUP_MAGIC);
+	if (parent) {
+		lock(parent);
+		ghi_list_append(&parent->parts, &g->in_parent);
+		g->cancelled = parent->cancelled;
+		unlock(parent);
+	}
+	return g;
+}
+
+int ghi_group_enter(gh_group *g, gh_task *t)
+{
+	lock(g);
+	int r = g->cancelled ? -ECANCELED : 0;
+	if (!r) {
+		ghi_list_append(&g->members, &t->in_group);
+		g->count++;
+	}
+	unlock(g);
+	return r;
+}
+
+void ghi_group_leave(gh_task *t)
+{
+	gh_group *g = t->group;
+	lock(g);
+	ghi_list_remove(&t->in_group);
+	unlock(g);
+}
+
+void ghi_group_ended(gh_group *g, void *result)
+{
+	struct ghi_gthread *ready = NULL;
+	int r = (int)(intptr_t)result;
+	lock(g);
+	if (r < 0 && !g->error) {
+		g->error = r;
+		if (g->flags & GH_GROUP_CANCEL_ON_ERROR)
+			cancel_locked(g, &ready);
+	}
+	bool last = --g->count == 0;
+	ghi_unlock(&g->lock);
+	ghi_ready_batch(ready);
+	ghi_nosig_leave();
+	if (last) /* an address: the group may be gone */
+		ghi_lot_wake(&g->count, INT_MAX, 0, NULL, NULL);
+}
+
+static void *member_main(void *arg)
+{
+	struct member m = *(struct member *)arg;
+	free(arg);
+	return (void *)(intptr_t)m.fn(m.arg);
+}
+
+int gh_group_spawn(gh_group *g, gh_group_fn fn, void *arg, const gh_task_opts *opts)
+{
+	gh_task *t;
+	if (!good(g) || !fn)
+		return -EINVAL;
+	struct member *m = malloc(sizeof(*m));
+	if (!m)
+		return -EAGAIN;
+	*m = (struct member){fn, arg};
+	int r = ghi_task_start(
+	    &(struct ghi_task_start){
+		.fn = member_main, .arg = m, .opts = opts, .group = g, .deadline = GHI_NEVER},
+	    &t);
+	if (r)
+		free(m);
+	return r;
+}
+
+static bool busy(void *arg)
+{
+	return load_acquire(&((gh_group *)arg)->count) != 0;
+}
+
+static int wait_for(gh_group *g, uint64_t deadline, bool cancellable)
+{
+	struct ghi_lot_wait w = {.key = &g->count,
+				 .validate = busy,
+				 .arg = g,
+				 .deadline = deadline,
+				 .why = GHI_PARK_JOIN,
+				 .uninterruptible = !cancellable};
+	int r = 0;
+	while (busy(g) && r != -ETIMEDOUT && r != -ECANCELED)
+		r = ghi_lot_wait(&w);
+	return busy(g) ? r : 0;
+}
+
+int gh_group_wait_until(gh_group *g, gh_time at)
+{
+	gh_task *self = ghi_task_running();
+	if (!good(g))
+		return -EINVAL;
+	if (self && self->group == g)
+		return -EDEADLK;
+	int r = wait_for(g, ghi_native_deadline(at), true), error;
+	if (r == -ECANCELED) {
+		gh_group_cancel(g);
+		if (at == GH_FOREVER)
+			wait_for(g, GHI_NEVER, false);
+	}
+	lock(g); /* the last member may still be about to let it go */
+	error = g->error;
+	if (r == 0)
+		g->error = 0;
+	unlock(g);
+	return r == -ETIMEDOUT ? r : error ? error : r;
+}
+
+int gh_group_wait(gh_group *g)
+{
+	return gh_group_wait_until(g, GH_FOREVER);
+}
+
+int gh_group_cancel(gh_group *g)
+{
+	if (!good(g))
+		return -EINVAL;
+	struct ghi_gthread *ready = NULL;
+	lock(g);
+	cancel_locked(g, &ready);
+	ghi_unlock(&g->lock);
+	ghi_ready_batch(ready);
+	ghi_nosig_leave();
+	return 0;
+}
+
+int gh_group_count(gh_group *g)
+{
+	return good(g) ? (int)load_acquire(&g->count) : -EINVAL;
+}
+
+int gh_group_free(gh_group *g)
+{
+	gh_task *self = ghi_task_running();
+	if (!g)
+		return 0;
+	if (!good(g))
+		return -EINVAL;
+	if (self && self->group == g)
+		return -EDEADLK;
+	lock(g);
+	bool parts = !ghi_list_empty(&g->parts);
+	unlock(g);
+	if (parts)
+		return -EBUSY;
+	gh_group_cancel(g);
+	wait_for(g, GHI_NEVER, false);
+	lock(g); /* the last member has let it go */
+	unlock(g);
+	if (g->parent) {
+		lock(g->parent);
+		ghi_list_remove(&g->in_parent);
+		unlock(g->parent);
+	}
+	store_release(&g->magic, 0u);
+	free(g);
+	return 0;
+}

@@ -1,0 +1,354 @@
+/* Starting, joining, ending tasks; see include/greenhook/task.h and task_int.h.
+ *
+ * Owns: the life of a task between its two references.  Called by: programs, life.c through
+ * ghi_task_ops.  Must not know: groups' members, hooks.
+ */
+#include <errno.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "src/life.h"
+#include "src/lot.h"
+#include "src/native/hook.h"
+#include "src/native/task_int.h"
+#include "src/own.h"
+#include "src/real.h"
+#include "src/runtime.h"
+#include "src/sched.h"
+#include "src/stack.h"
+
+uint32_t ghi_tasks_alive;
+static uint32_t shutting_down; /* callers of gh_shutdown: new tasks are cancelled at once */
+
+bool ghi_task_good(const gh_task *t)
+{
+	return t && (uintptr_t)t % sizeof(void *) == 0 && load_acquire(&t->magic) == GHI_TASK_MAGIC;
+}
+
+void ghi_task_unref(gh_task *t)
+{
+	if (fetch_add_acq_rel(&t->refs, (uint32_t)-1) != 1)
+		return;
+	store_release(&t->magic, 0u);
+	ghi_task_free(t);
+}
+
+struct gh_task *ghi_task_running(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (self)
+		return self->task;
+	return ghi_tls.kwait ? ghi_container(ghi_tls.kwait->cancel_word, struct gh_task, cancel)
+			     : NULL;
+}
+
+gh_task *gh_task_self(void)
+{
+	return ghi_task_running();
+}
+
+/* ---- the end -------------------------------------------------------------------------------- */
+
+/* On the task, after its function. */
+static void leaves(gh_task *t)
+{
+	gh_task_shield();
+	while (gh_defer_pop(true) == 0)
+		;
+	ghi_nosig_enter();
+	if (t->group)
+		ghi_group_leave(t);
+	ghi_lock(&t->lock);
+	t->over = true;
+	t->g = NULL;
+	t->kernel = NULL;
+	ghi_alarm_cancel(&t->alarm);
+	ghi_unlock(&t->lock);
+	ghi_nosig_leave();
+}
+
+static void left(gh_task *t, void *result)
+{
+	t->result = result;
+}
+
+static void ended(gh_task *t)
+{
+	struct gh_group *group = t->group;
+	void *result = t->result;
+	store_release(&t->ended, 1u);
+	ghi_lot_wake(&t->ended, INT_MAX, 0, NULL, NULL); /* an address: it may be gone */
+	ghi_task_unref(t);
+	if (group)
+		ghi_group_ended(group, result);
+	if (fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1) <= 2) /* a caller may be one */
+		ghi_lot_wake(&ghi_tasks_alive, INT_MAX, 0, NULL, NULL);
+}
+
+const struct ghi_task_ops ghi_task_ops = {leaves, left, ended};
+
+void gh_task_exit(void *result)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (self && self->task) {
+		self->result = result;
+		ghi_life_end(self);
+	}
+	gh_task *t = ghi_task_running();
+	if (t) /* on a kernel thread */
+		t->result = result;
+	ghi_real_pthread_exit(result);
+}
+
+/* ---- the beginning -------------------------------------------------------------------------- */
+
+static void *task_main(void *arg)
+{
+	gh_task *t = arg;
+	return t->fn(t->arg);
+}
+
+/* On a gthread, which does not run yet. */
+static int start_green(gh_task *t, const gh_task_opts *o)
+{
+	struct ghi_gthread *self = ghi_self();
+	struct ghi_gthread_attr attr = {
+	    .stack_size = o->stack_size, .guard_size = GHI_PAGE, .detached = true};
+	struct ghi_gthread *g = ghi_gthread_new(&attr, task_main, t, ghi_life_entry);
+
+	if (!g)
+		return -EAGAIN;
+	ghi_life_inherit(g, self);
+	if (o->name) {
+		memset(g->name, 0, sizeof(g->name));
+		memcpy(g->name, o->name, strnlen(o->name, sizeof(g->name) - 1));
+	}
+	g->task_ops = &ghi_task_ops;
+	g->task = t;
+	g->cancel_word = &t->cancel;
+	t->g = g;
+	int r = t->group ? ghi_group_enter(t->group, t) : 0;
+	if (!r && self && self->own && !ghi_worker_start_own(g)) {
+		r = -EAGAIN;
+		if (t->group) {
+			ghi_group_leave(t);
+			ghi_group_ended(t->group, NULL);
+		}
+	}
+	if (r)
+		ghi_gthread_recycle(g);
+	return r;
+}
+
+/* What the caller's version of the structure says, with this version's defaults. */
+static int read_opts(const gh_task_opts *in, gh_task_opts *ret)
+{
+	*ret = (gh_task_opts){0};
+	if (!in)
+		return 0;
+	if (in->size < sizeof(in->size) || in->size > 4096)
+		return -EINVAL;
+	for (size_t i = sizeof(*ret); i < in->size; i++)
+		if (((const char *)in)[i])
+			return -E2BIG;
+	memcpy(ret, in, in->size < sizeof(*ret) ? in->size : sizeof(*ret));
+	if ((ret->flags & ~(GH_TASK_DETACHED | GH_TASK_OWN_TLS)) || ret->priority ||
+	    ret->stack_size > 1ul << 40)
+		return -EINVAL;
+	if (ret->stack_size && ret->stack_size < (size_t)PTHREAD_STACK_MIN)
+		ret->stack_size = (size_t)PTHREAD_STACK_MIN;
+	return 0;
+}
+
+int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
+{
+	struct gh_task *parent = ghi_task_running();
+	gh_task_opts o;
+	int r = s->fn ? read_opts(s->opts, &o) : -EINVAL;
+	if (r)
+		return r;
+	gh_task *t = ghi_task_alloc();
+	if (!t)
+		return -EAGAIN;
+	uint64_t deadline = parent ? load_relaxed(&parent->deadline) : GHI_NEVER;
+	t->refs = o.flags & GH_TASK_DETACHED ? 1 : 2;
+	t->join = o.flags & GH_TASK_DETACHED ? GHI_TASK_GIVEN_UP : GHI_TASK_JOINABLE;
+	t->fn = s->fn;
+	t->arg = s->arg;
+	t->deadline = deadline < s->deadline ? deadline : s->deadline;
+	t->group = s->group;
+	store_release(&t->magic, GHI_TASK_MAGIC);
+	fetch_add_relaxed(&ghi_tasks_alive, 1u);
+	*ret = t;
+	/* With GH_TASK_DETACHED t may be gone when it has begun. */
+	if (!ghi_runtime_ensure()) {
+		r = ghi_task_start_kernel(t, &o);
+	} else if (!(r = start_green(t, &o))) {
+		struct ghi_gthread *g = t->g;
+		if (t->deadline != GHI_NEVER)
+			gh_task_set_deadline(t, (gh_time)t->deadline);
+		fence_seq_cst(); /* g->task is set: shutdown finds it, or is found */
+		if (load_relaxed(&shutting_down))
+			gh_task_cancel(t);
+		ghi_life_begin(g);
+	}
+	if (r) {
+		fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1);
+		store_release(&t->magic, 0u);
+		ghi_task_free(t);
+	}
+	return r;
+}
+
+gh_task *gh_task_spawn(gh_fn fn, void *arg, const gh_task_opts *opts)
+{
+	gh_task *t;
+	int r = ghi_task_start(
+	    &(struct ghi_task_start){.fn = fn, .arg = arg, .opts = opts, .deadline = GHI_NEVER},
+	    &t);
+	if (r == 0)
+		return t;
+	errno = -r;
+	return NULL;
+}
+
+int gh_go(gh_fn fn, void *arg, const gh_task_opts *opts)
+{
+	gh_task_opts o;
+	gh_task *t;
+	int r = read_opts(opts, &o);
+	if (r)
+		return r;
+	o.size = sizeof(o);
+	o.flags |= GH_TASK_DETACHED;
+	return ghi_task_start(
+	    &(struct ghi_task_start){.fn = fn, .arg = arg, .opts = &o, .deadline = GHI_NEVER}, &t);
+}
+
+/* ---- join and detach ------------------------------------------------------------------------ */
+
+static bool not_ended(void *t)
+{
+	return !load_acquire(&((gh_task *)t)->ended);
+}
+
+int gh_task_join_until(gh_task *t, void **ret, gh_time at)
+{
+	uint32_t state = GHI_TASK_JOINABLE;
+	int r = 0;
+
+	if (!ghi_task_good(t))
+		return -EINVAL;
+	if (t == ghi_task_running())
+		return -EDEADLK;
+	if (!cas_acq_rel(&t->join, &state, (uint32_t)GHI_TASK_JOINING))
+		return -EINVAL;
+	while (not_ended(t) && r != -ETIMEDOUT && r != -ECANCELED) {
+		struct ghi_lot_wait w = {.key = &t->ended,
+					 .validate = not_ended,
+					 .arg = t,
+					 .deadline = ghi_native_deadline(at),
+					 .why = GHI_PARK_JOIN};
+		r = ghi_lot_wait(&w);
+	}
+	if (not_ended(t)) {
+		store_release(&t->join, (uint32_t)GHI_TASK_JOINABLE);
+		return r;
+	}
+	if (ret)
+		*ret = t->result;
+	store_release(&t->join, (uint32_t)GHI_TASK_GIVEN_UP);
+	store_release(&t->magic,
+		      0u); /* the handle, though its gthread may still hold a reference */
+	ghi_task_unref(t);
+	return 0;
+}
+
+int gh_task_join(gh_task *t, void **ret)
+{
+	return gh_task_join_until(t, ret, GH_FOREVER);
+}
+
+int gh_task_detach(gh_task *t)
+{
+	uint32_t state = GHI_TASK_JOINABLE;
+	if (!ghi_task_good(t) || !cas_acq_rel(&t->join, &state, (uint32_t)GHI_TASK_GIVEN_UP))
+		return -EINVAL;
+	ghi_task_unref(t);
+	return 0;
+}
+
+/* ---- shutdown ------------------------------------------------------------------------------- */
+
+static void cancel_all(gh_task *but)
+{
+	for (struct ghi_gthread *g = ghi_gthread_all(); g; g = g->all_next) {
+		gh_task *t = load_relaxed(&g->task);
+		if (!t || t == but)
+			continue;
+		ghi_nosig_enter();
+		ghi_lock(&t->lock);
+		if (t->g == g)
+			ghi_task_cancel_locked(t, 0);
+		ghi_unlock(&t->lock);
+		ghi_nosig_leave();
+	}
+	ghi_task_cancel_kernel_all();
+}
+
+static uint32_t others_alive(gh_task *self)
+{
+	uint32_t n = load_acquire(&ghi_tasks_alive);
+	return self && n ? n - 1 : n;
+}
+
+static bool some_alive(void *self)
+{
+	return others_alive(self) != 0;
+}
+
+int gh_shutdown(gh_time at)
+{
+	gh_task *self = ghi_task_running();
+	int r = 0;
+	fetch_add_acq_rel(&shutting_down, 1u);
+	fence_seq_cst();
+	cancel_all(self);
+	while (some_alive(self) && r != -ETIMEDOUT && r != -ECANCELED) {
+		struct ghi_lot_wait w = {.key = &ghi_tasks_alive,
+					 .validate = some_alive,
+					 .arg = self,
+					 .deadline = ghi_native_deadline(at),
+					 .why = GHI_PARK_JOIN};
+		r = ghi_lot_wait(&w);
+	}
+	fetch_add_acq_rel(&shutting_down, (uint32_t)-1);
+	uint32_t left = others_alive(self);
+	return left && r == -ECANCELED ? r : left > INT_MAX ? INT_MAX : (int)left;
+}
+
+int gh_main(int (*fn)(int, char **), int argc, char **argv)
+{
+	if (!fn)
+		return -EINVAL;
+	gh_start();
+	int r = fn(argc, argv);
+	gh_shutdown(gh_after(GH_S(1)));
+	return r;
+}
+
+void ghi_native_after_fork(struct gh_task *survivor)
+{
+	ghi_task_pool_after_fork();
+	ghi_task_kernel_after_fork();
+	ghi_tasks_alive = survivor || ghi_tls.kwait;
+	shutting_down = 0;
+	if (!survivor)
+		return;
+	survivor->lock = 0;
+	survivor->group = NULL; /* its other members are gone, and whoever waits for them */
+	survivor->alarm.timer.heap = NULL;
+	survivor->deadline = GHI_NEVER;
+}

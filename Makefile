@@ -101,7 +101,7 @@ PROGRAMS := $(patsubst integration/programs/%.c,$(B)/programs/%,$(wildcard integ
 # Programs of the native API, linked with the shared library, and NAME.static with the other one.
 NATIVE := $(patsubst integration/native/%.c,$(B)/native/%,$(wildcard integration/native/*.c)) $(B)/native/first.static
 programs: $(PROGRAMS) $(NATIVE)
-$(B)/native/%: integration/native/%.c integration/programs/check.h $(wildcard include/*.h include/greenhook/*.h) \
+$(B)/native/%: integration/native/%.c $(wildcard integration/native/*.h) integration/programs/check.h $(wildcard include/*.h include/greenhook/*.h) \
 		$(B)/libgreenhook.so
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

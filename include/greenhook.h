@@ -12,6 +12,7 @@
 #define GREENHOOK_H
 
 #include <greenhook/base.h>
+#include <greenhook/future.h>
 #include <greenhook/group.h>
 #include <greenhook/task.h>
 #include <greenhook/sync.h>

@@ -102,3 +102,8 @@ def test_tasks_with_thread_local_storage_of_their_own(every):
 
 def test_tasks_on_kernel_threads(native):
     native("task", env={"GREENHOOK": "0"})
+
+
+def test_groups_and_futures(every, native):
+    every("group")
+    native("group", env={"GREENHOOK": "0"})

@@ -1,7 +1,6 @@
 /* Tasks: results, errors of misuse, detached ones, deadlines, cancellation of every kind of wait.
  */
 #include <arpa/inet.h>
-#include <greenhook.h>
 #include <poll.h>
 #include <sched.h>
 #include <semaphore.h>
@@ -10,14 +9,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
-#include "../programs/check.h"
-
-#define RC(want, call)                                                                             \
-	do {                                                                                       \
-		int rc_ = (call);                                                                  \
-		check_report(rc_ == (want), #call " is " #want, strerror(rc_ < 0 ? -rc_ : 0),      \
-			     __LINE__, 0);                                                         \
-	} while (0)
+#include "rc.h"
 
 static unsigned flags; /* how the tasks of this run are made */
 static bool inert;     /* tasks are kernel threads: plain calls are not interrupted */

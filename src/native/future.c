@@ -1,0 +1,265 @@
+/* Futures; see include/greenhook/future.h.
+ *
+ * Owns: struct gh_future.  Called by: programs.  Must not know: how tasks run.
+ *
+ * `done` is set last and never taken back; whoever awaits one future waits on its address.  Whoever
+ * awaits several puts a node into each and waits on a word of its own, so that one setter wakes it.
+ */
+#include <errno.h>
+#include <greenhook/future.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "src/lot.h"
+#include "src/native/task_int.h"
+
+#define FUTURE_MAGIC 0x74757466u
+
+struct gh_future {
+	uint32_t magic;
+	uint32_t refs;
+	ghi_lock_t lock;
+	uint32_t done; /* PENDING, CLAIMED by a setter, DONE */
+	int status;
+	void *value;
+	struct ghi_list any; /* of struct node; under the lock */
+	gh_task *task;	     /* holds a handle until it has set the future; under the lock */
+	gh_fn fn;
+	void *arg;
+};
+enum { PENDING, CLAIMED, DONE };
+
+struct node {
+	struct ghi_list link;
+	uint32_t *word;
+};
+
+static bool good(const gh_future *f)
+{
+	return f && (uintptr_t)f % sizeof(void *) == 0 && load_acquire(&f->magic) == FUTURE_MAGIC;
+}
+
+static void lock(gh_future *f)
+{
+	ghi_nosig_enter();
+	ghi_lock(&f->lock);
+}
+
+static void unlock(gh_future *f)
+{
+	ghi_unlock(&f->lock);
+	ghi_nosig_leave();
+}
+
+gh_future *gh_future_new(void)
+{
+	gh_future *f = calloc(1, sizeof(*f));
+	if (!f)
+		return NULL;
+	f->refs = 1;
+	store_release(&f->magic, FUTURE_MAGIC);
+	return f;
+}
+
+gh_future *gh_future_ref(gh_future *f)
+{
+	if (!good(f)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	fetch_add_relaxed(&f->refs, 1u);
+	return f;
+}
+
+int gh_future_unref(gh_future *f)
+{
+	if (!f)
+		return 0;
+	if (!good(f))
+		return -EINVAL;
+	if (fetch_add_acq_rel(&f->refs, (uint32_t)-1) == 1) {
+		store_release(&f->magic, 0u);
+		free(f);
+	}
+	return 0;
+}
+
+int gh_future_set(gh_future *f, int status, void *value)
+{
+	uint32_t pending = PENDING;
+	if (!good(f) || status > 0)
+		return -EINVAL;
+	if (!cas_acq_rel(&f->done, &pending, (uint32_t)CLAIMED))
+		return -EALREADY;
+	gh_future_ref(f); /* who awaits it may drop the last one before we are out of here */
+	f->status = status;
+	f->value = value;
+	lock(f);
+	store_release(&f->done, (uint32_t)DONE);
+	/* Whoever awaits several cannot leave while we have the lock: its word is there. */
+	for (struct ghi_list *l = f->any.next; l && l != &f->any; l = l->next) {
+		uint32_t *word = ghi_container(l, struct node, link)->word;
+		store_release(word, 1u);
+		ghi_lot_wake(word, 1, 0, NULL, NULL);
+	}
+	ghi_unlock(&f->lock);
+	ghi_lot_wake(&f->done, INT_MAX, 0, NULL, NULL);
+	ghi_nosig_leave();
+	gh_future_unref(f);
+	return 0;
+}
+
+int gh_future_done(gh_future *f)
+{
+	return good(f) ? load_acquire(&f->done) == DONE : -EINVAL;
+}
+
+static bool pending(void *arg)
+{
+	return load_acquire((uint32_t *)arg) != DONE;
+}
+
+static int wait_on(uint32_t *word, bool (*still)(void *), gh_time at)
+{
+	struct ghi_lot_wait w = {.key = word,
+				 .validate = still,
+				 .arg = word,
+				 .deadline = ghi_native_deadline(at),
+				 .why = GHI_PARK_COND};
+	int r = 0;
+	while (still(word) && r != -ETIMEDOUT && r != -ECANCELED)
+		r = ghi_lot_wait(&w);
+	return still(word) ? r : 0;
+}
+
+int gh_await_until(gh_future *f, void **value, gh_time at)
+{
+	if (!good(f))
+		return -EINVAL;
+	int r = wait_on(&f->done, pending, at);
+	if (r)
+		return r;
+	if (value)
+		*value = f->value;
+	return f->status;
+}
+
+int gh_await(gh_future *f, void **value)
+{
+	return gh_await_until(f, value, GH_FOREVER);
+}
+
+static bool silent(void *arg)
+{
+	return !load_acquire((uint32_t *)arg);
+}
+
+static int first_done(gh_future *const futures[], int n)
+{
+	for (int i = 0; i < n; i++)
+		if (load_acquire(&futures[i]->done) == DONE)
+			return i;
+	return -1;
+}
+
+static int await_some(gh_future *const futures[], struct node *nodes, int n, gh_time at)
+{
+	uint32_t word = 0;
+	for (int i = 0; i < n; i++) {
+		nodes[i].word = &word;
+		lock(futures[i]);
+		ghi_list_append(&futures[i]->any, &nodes[i].link);
+		if (load_relaxed(&futures[i]->done) == DONE)
+			store_relaxed(&word, 1u);
+		unlock(futures[i]);
+	}
+	int r = wait_on(&word, silent, at);
+	for (int i = 0; i < n; i++) {
+		lock(futures[i]);
+		ghi_list_remove(&nodes[i].link);
+		unlock(futures[i]);
+	}
+	int found = first_done(futures, n);
+	return found >= 0 ? found : r;
+}
+
+int gh_await_any(gh_future *const futures[], int n, gh_time at)
+{
+	struct node few[8], *nodes = few;
+	if (!futures || n < 1 || n > 1024)
+		return -EINVAL;
+	for (int i = 0; i < n; i++)
+		if (!good(futures[i]))
+			return -EINVAL;
+	int r = first_done(futures, n);
+	if (r >= 0)
+		return r;
+	if (n > 8 && !(nodes = malloc((size_t)n * sizeof(*nodes))))
+		return -ENOMEM;
+	r = await_some(futures, nodes, n, at);
+	if (nodes != few)
+		free(nodes);
+	return r;
+}
+
+/* ---- gh_async ------------------------------------------------------------------------------- */
+
+/* Instead of the handle: the task has set the future, or is about to end without a handle. */
+#define NO_TASK ((gh_task *)1)
+
+/* The one of the two that comes second detaches. */
+static gh_task *swap_task(gh_future *f, gh_task *t)
+{
+	lock(f);
+	gh_task *old = f->task;
+	f->task = old == NO_TASK ? NO_TASK : t;
+	unlock(f);
+	return old;
+}
+
+static void *async_main(void *arg)
+{
+	gh_future *f = arg;
+	void *value = f->fn(f->arg);
+	gh_future_set(f, 0, value);
+	gh_task *t = swap_task(f, NO_TASK);
+	if (t)
+		gh_task_detach(t);
+	gh_future_unref(f);
+	return NULL;
+}
+
+gh_future *gh_async(gh_fn fn, void *arg)
+{
+	gh_future *f = fn ? gh_future_new() : NULL;
+	gh_task *t;
+	if (!f) {
+		errno = fn ? EAGAIN : EINVAL;
+		return NULL;
+	}
+	f->fn = fn;
+	f->arg = arg;
+	f->refs = 2;
+	if (ghi_task_start(
+		&(struct ghi_task_start){.fn = async_main, .arg = f, .deadline = GHI_NEVER}, &t)) {
+		f->refs = 1;
+		gh_future_unref(f);
+		errno = EAGAIN;
+		return NULL;
+	}
+	if (swap_task(f, t) == NO_TASK)
+		gh_task_detach(t);
+	return f;
+}
+
+int gh_future_cancel(gh_future *f)
+{
+	int r = gh_future_set(f, -ECANCELED, NULL);
+	if (r)
+		return r;
+	lock(f);
+	if (f->task && f->task != NO_TASK)
+		gh_task_cancel(f->task);
+	unlock(f);
+	return 0;
+}

@@ -44,8 +44,8 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 # The static library cannot give names versions.
 STATIC_OBJ := $(LIB_OBJ:$(B)/obj/hooks/alias.o=$(B)/obj/static/hooks/alias.o)
 
-.PHONY: all lib check unit integration soak conformance oracle faults servers demo bench install clean setup programs format format-check
-all: $(B)/libgreenhook.so $(B)/libgreenhook.a $(B)/greenhook
+.PHONY: all lib man check unit integration soak conformance oracle faults servers demo bench install clean setup programs format format-check
+all: $(B)/libgreenhook.so $(B)/libgreenhook.a $(B)/greenhook man
 lib: $(B)/libgreenhook.so $(B)/libgreenhook.a
 
 # Before glibc 2.34 dlopen and the threads live in libraries of their own, which a program need not load.
@@ -66,6 +66,12 @@ $(B)/libgreenhook.a: $(STATIC_OBJ)
 $(B)/greenhook: $(CLI_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $(CLI_OBJ) -ldl
+
+# A page per function of the native API.
+man: $(B)/man/man3/.made
+$(B)/man/man3/.made: docs/man3.py $(wildcard include/greenhook/*.h)
+	@echo "  MAN     $(@D)"
+	$(Q)rm -rf $(@D) && $(PYTHON) docs/man3.py $(@D) $(VERSION) && touch $@
 
 # The numbers of system calls that the headers know, by name.
 $(B)/gen/sysname.inc: /usr/include/linux/version.h
@@ -185,7 +191,7 @@ demo: setup
 
 install: all
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/greenhook \
-		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 755 $(B)/greenhook $(DESTDIR)$(PREFIX)/bin/greenhook
 	install -m 755 $(B)/libgreenhook.so $(DESTDIR)$(LIBDIR)/libgreenhook.so.$(VERSION)
 	ln -sf libgreenhook.so.$(VERSION) $(DESTDIR)$(LIBDIR)/libgreenhook.so.0
@@ -194,6 +200,7 @@ install: all
 	install -m 644 include/greenhook.h $(DESTDIR)$(PREFIX)/include/greenhook.h
 	install -m 644 include/greenhook/*.h $(DESTDIR)$(PREFIX)/include/greenhook/
 	install -m 644 docs/man/greenhook.1 $(DESTDIR)$(PREFIX)/share/man/man1/
+	install -m 644 $(B)/man/man3/*.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	install -m 644 docs/man/greenhook.7 $(DESTDIR)$(PREFIX)/share/man/man7/
 	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
 		docs/greenhook.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/greenhook.pc

@@ -6,6 +6,7 @@
 import os
 import pathlib
 import re
+import shutil
 import subprocess
 
 import pytest
@@ -107,3 +108,45 @@ def test_tasks_on_kernel_threads(native):
 def test_groups_and_futures(every, native):
     every("group")
     native("group", env={"GREENHOOK": "0"})
+
+
+def test_every_function_has_a_complete_manual_page(tmp_path):
+    exported = {n for n in symbols(BUILD / "libgreenhook.so", "-D", "--defined-only") if n.startswith("gh_")}
+    made = subprocess.run(["/usr/bin/python3", ROOT / "docs" / "man3.py", tmp_path, "0"], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert {page.stem for page in tmp_path.glob("*.3")} == exported
+    for page in tmp_path.glob("*.3"):
+        said = subprocess.run(["groff", "-man", "-ww", "-z", page], capture_output=True, text=True).stderr
+        assert not said, f"{page.name}: {said}"
+
+
+@pytest.mark.parametrize("damage, complaint", [
+    (("Parks: no.", ""), "Parks"),
+    ((" * Since: 0.2", ""), "Since"),
+    (("ns: a length in nanoseconds.", "A length."), "parameter ns"),
+    (("Returns: a gh_time", "Gives a gh_time"), "Returns"),
+])
+def test_an_incomplete_comment_is_found(tmp_path, damage, complaint):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "include/greenhook").mkdir(parents=True)
+    (tmp_path / "docs/man3.py").write_text((ROOT / "docs/man3.py").read_text())
+    text = (ROOT / "include/greenhook/base.h").read_text()
+    at = text.index("/* The point in time that is")
+    assert damage[0] in text[at:]
+    (tmp_path / "include/greenhook/base.h").write_text(text[:at] + text[at:].replace(*damage, 1))
+    made = subprocess.run(["/usr/bin/python3", tmp_path / "docs/man3.py", tmp_path / "out"], capture_output=True, text=True)
+    assert made.returncode == 1 and "gh_after" in made.stderr and complaint in made.stderr, made.stderr
+
+
+@pytest.mark.parametrize("compiler", ["gcc", "g++", "clang", "clang++"])
+def test_headers_compile_alone(tmp_path, compiler):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    language, standards = ("c++", ["c++17"]) if compiler.endswith("++") else ("c", ["c11", "c17"])
+    headers = [ROOT / "include/greenhook.h", *(ROOT / "include/greenhook").glob("*.h")]
+    for header in headers:
+        for standard in standards:
+            source = f"#include <{header.relative_to(ROOT / 'include')}>\n#include <{header.relative_to(ROOT / 'include')}>\nint main(void) {{ return 0; }}\n"
+            done = subprocess.run([compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
+                                   "-fsyntax-only", "-I", ROOT / "include", "-"], input=source, capture_output=True, text=True)
+            assert done.returncode == 0, f"{header.name} {standard}: {done.stderr}"

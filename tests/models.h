@@ -4,6 +4,7 @@
 
 #include "tests/model.h"
 
-extern const struct model model_park, model_runq_2, model_runq_4, model_worker, model_handoff;
+extern const struct model model_park, model_runq_2, model_runq_4, model_worker, model_handoff,
+    model_chan;
 
 #endif

@@ -12,9 +12,10 @@
 #define GREENHOOK_H
 
 #include <greenhook/base.h>
+#include <greenhook/chan.h>
 #include <greenhook/future.h>
 #include <greenhook/group.h>
-#include <greenhook/task.h>
 #include <greenhook/sync.h>
+#include <greenhook/task.h>
 
 #endif

@@ -46,22 +46,40 @@ static bool notify(struct waiter *w, struct ghi_gthread **ret_ready)
 	return true;
 }
 
-static uint32_t sleep_kernel_thread(struct waiter *w, uint64_t deadline, bool uninterruptible)
+static uint32_t sleep_on_word(uint32_t *word, uint64_t deadline, bool uninterruptible)
 {
 	struct timespec ts = ghi_ns_to_ts(deadline);
 	ghi_signal_let_go();
 	for (;;) {
-		if (ghi_wake_notified(&w->word))
-			return load_relaxed(&w->word) >> GHI_WAKE_SHIFT;
-		long r = sys_futex_wait_until(&w->word, GHI_WAKE_ARMED,
-					      deadline == GHI_NEVER ? NULL : &ts);
+		if (ghi_wake_notified(word))
+			return load_relaxed(word) >> GHI_WAKE_SHIFT;
+		long r =
+		    sys_futex_wait_until(word, GHI_WAKE_ARMED, deadline == GHI_NEVER ? NULL : &ts);
 		uint32_t seen = GHI_WAKE_ARMED;
 		if (r == -ETIMEDOUT || (r == -EINTR && !uninterruptible))
 			/* Decide against a waker that is on its way. */
-			return cas_acquire(&w->word, &seen, (uint32_t)GHI_WAKE_IDLE)
+			return cas_acquire(word, &seen, (uint32_t)GHI_WAKE_IDLE)
 				   ? (r == -EINTR ? GHI_WOKEN_SIGNAL : GHI_WOKEN_TIMEOUT)
 				   : seen >> GHI_WAKE_SHIFT;
 	}
+}
+
+uint32_t ghi_lot_sleep_kernel(uint32_t *word, uint64_t deadline, bool cancellable,
+			      bool interruptible)
+{
+	struct ghi_kwait *k = cancellable ? ghi_tls.kwait : NULL;
+
+	if (k && !ghi_kwait_begin(k, word))
+		return GHI_WOKEN_CANCEL;
+	bool less = k && k->deadline < deadline && !(load_relaxed(k->cancel_word) & GHI_CANCEL_ANY);
+	uint32_t wakeup = sleep_on_word(word, less ? k->deadline : deadline, !interruptible);
+	if (k)
+		ghi_kwait_end(k);
+	if (less && wakeup == GHI_WOKEN_TIMEOUT) {
+		k->expired(k);
+		wakeup = GHI_WOKEN_CANCEL;
+	}
+	return wakeup;
 }
 
 /* Locks the bucket a waiter is in, which may change until it is locked. */
@@ -157,21 +175,8 @@ static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 	int r;
 
 	if (!self) {
-		struct ghi_kwait *k = req->uninterruptible ? NULL : ghi_tls.kwait;
-		if (k && !ghi_kwait_begin(k, &w->word)) {
-			wakeup = GHI_WOKEN_CANCEL;
-		} else {
-			bool less = k && k->deadline < req->deadline &&
-				    !(load_relaxed(k->cancel_word) & GHI_CANCEL_ANY);
-			wakeup = sleep_kernel_thread(w, less ? k->deadline : req->deadline,
-						     req->uninterruptible || req->delivered);
-			if (k)
-				ghi_kwait_end(k);
-			if (less && wakeup == GHI_WOKEN_TIMEOUT) {
-				k->expired(k);
-				wakeup = GHI_WOKEN_CANCEL;
-			}
-		}
+		wakeup = ghi_lot_sleep_kernel(&w->word, req->deadline, !req->uninterruptible,
+					      !req->uninterruptible && !req->delivered);
 		/* A waker may still be in its bucket, between notify and futex_wake. */
 		bool queued = leave_queue(w);
 		return wakeup == GHI_WOKEN_LOT || (req->delivered && !queued)

@@ -57,6 +57,11 @@ int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_
 /* The gthread jumps out of handlers that run while it waits: it waits no longer.  (A jump inside a
  * handler looks the same; the wait then ends as if woken.) */
 void ghi_lot_abandon(struct ghi_gthread *self);
+/* How a kernel thread sleeps on a wake word that is armed and visible to wakers, who call
+ * sys_futex_wake after the notify: enum ghi_wakeup.  After anything else than a wake-up the caller
+ * has to make sure that no waker is on its way. */
+uint32_t ghi_lot_sleep_kernel(uint32_t *word, uint64_t deadline, bool cancellable,
+			      bool interruptible);
 void ghi_lot_after_fork(void);
 
 #endif

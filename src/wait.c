@@ -123,31 +123,22 @@ static bool is_file(int fd)
 	return ghi_sys(SYS_fstat, fd, &st) == 0 && (S_ISREG(st.st_mode) || S_ISDIR(st.st_mode));
 }
 
-int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline)
+bool ghi_wait_set_join(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t *deadline)
 {
-	unsigned joined = 0;
-	bool again = false, cut = false, first = false;
-	int r;
+	bool again = false, first = false;
 
-	ghi_nosig_enter();
-	if ((r = ghi_wait_arm(self, GHI_PARK_POLL, set))) {
-		ghi_nosig_leave();
-		return r;
-	}
-	for (; joined < set->n && !again; joined++) {
-		struct ghi_pollset_fd *p = &set->fds[joined];
+	for (set->joined = 0; set->joined < set->n && !again; set->joined++) {
+		struct ghi_pollset_fd *p = &set->fds[set->joined];
 		struct ghi_fd *e = ghi_fd_get(p->fd);
 		p->waiter = (struct ghi_fd_waiter){.g = self, .dirs = p->dirs, .all = !set->one};
 		if (e)
 			ghi_lock(&e->lock);
-		r = e ? arm_locked(e, p->fd, p->dirs) : -ENOMEM;
+		int r = e ? arm_locked(e, p->fd, p->dirs) : -ENOMEM;
 		/* A file that was not ready a moment ago never will be (its exceptions, say);
 		 * without a registration for lack of memory, ask again soon. */
 		if (r && !(r == -EPERM && is_file(p->fd)) &&
-		    deadline > ghi_deadline_in(10 * GHI_MS)) {
-			deadline = ghi_deadline_in(10 * GHI_MS);
-			cut = true;
-		}
+		    *deadline > ghi_deadline_in(10 * GHI_MS))
+			*deadline = ghi_deadline_in(10 * GHI_MS);
 		if (!e)
 			continue;
 		if (!r && (((p->dirs & 1) && load_relaxed(&e->seq[GHI_RD]) != p->seq[GHI_RD]) ||
@@ -159,8 +150,33 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 	}
 	if (first)
 		ghi_fd_sweep_started();
+	return !again;
+}
+
+void ghi_wait_set_leave(struct ghi_pollset *set)
+{
+	for (unsigned i = 0; i < set->joined; i++) {
+		struct ghi_fd *e = ghi_fd_peek(set->fds[i].fd);
+		if (!e)
+			continue;
+		ghi_lock(&e->lock);
+		ghi_fd_unlink(e, &set->fds[i].waiter);
+		ghi_unlock(&e->lock);
+	}
+}
+
+int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline)
+{
+	uint64_t asked = deadline;
+	int r;
+
+	ghi_nosig_enter();
+	if ((r = ghi_wait_arm(self, GHI_PARK_POLL, set))) {
+		ghi_nosig_leave();
+		return r;
+	}
 	uint32_t wakeup = 0;
-	if (!again) {
+	if (ghi_wait_set_join(self, set, &deadline)) {
 		wakeup = ghi_wait_park_until(self, deadline);
 	} else {
 		/* Leave through the front door: a waker may be holding our entries already.  Only
@@ -169,17 +185,10 @@ int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t dea
 		ghi_park_notify(self, GHI_WOKEN_FD, &none);
 		wakeup = ghi_park(self);
 	}
-	for (unsigned i = 0; i < joined; i++) {
-		struct ghi_fd *e = ghi_fd_peek(set->fds[i].fd);
-		if (!e)
-			continue;
-		ghi_lock(&e->lock);
-		ghi_fd_unlink(e, &set->fds[i].waiter);
-		ghi_unlock(&e->lock);
-	}
+	ghi_wait_set_leave(set);
 	ghi_nosig_leave();
 	/* A closed descriptor is for poll() to report. */
-	return wakeup == GHI_WOKEN_CLOSED || (cut && wakeup == GHI_WOKEN_TIMEOUT)
+	return wakeup == GHI_WOKEN_CLOSED || (deadline != asked && wakeup == GHI_WOKEN_TIMEOUT)
 		   ? 0
 		   : ghi_wait_result(wakeup);
 }

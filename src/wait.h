@@ -22,7 +22,8 @@ int ghi_wait_fd(struct ghi_gthread *self, int fd, int dir, uint32_t seq, uint64_
  * entry, the counters read before the caller's own poll(0). */
 struct ghi_pollset {
 	unsigned n;
-	bool one; /* an event is for one such waiter, who passes it on (ghi_fd_pass_on) */
+	unsigned joined; /* the first of them that ghi_wait_set_leave has to see */
+	bool one;	 /* an event is for one such waiter, who passes it on (ghi_fd_pass_on) */
 	struct ghi_pollset_fd {
 		int fd;
 		uint8_t dirs;
@@ -31,6 +32,11 @@ struct ghi_pollset {
 	} fds[];
 };
 int ghi_wait_set(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline);
+/* Its two halves, around a park that also waits for other things.  Armed by the caller.  False:
+ * something may have happened already, do not sleep.  May bring *deadline nearer, where a
+ * descriptor has to be asked again soon. */
+bool ghi_wait_set_join(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t *deadline);
+void ghi_wait_set_leave(struct ghi_pollset *set);
 /* Sleeps: -ETIMEDOUT when the deadline has come. */
 int ghi_wait_until(struct ghi_gthread *self, uint64_t deadline, enum ghi_reason why);
 

@@ -162,5 +162,6 @@ Suite *suite_monitor(void);
 Suite *suite_detour(void);
 Suite *suite_hooks(void);
 Suite *suite_native_sync(void);
+Suite *suite_native_chan(void);
 
 #endif

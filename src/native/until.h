@@ -7,7 +7,9 @@
 #define GHI_NATIVE_UNTIL_H
 
 #include "src/cancel.h"
+#include "src/kwait.h"
 #include "src/native/native.h"
+#include "src/sched.h"
 #include "src/sync/sync.h"
 
 /* The deadline of a function that src/sync has in pthread's terms. */
@@ -27,8 +29,25 @@ static inline const struct ghi_until *ghi_native_until(struct ghi_native_until *
 static inline bool ghi_native_cancelled(void)
 {
 	struct ghi_gthread *self = ghi_self();
-	return __builtin_expect(self && load_relaxed(&self->sig_pending), 0) &&
-	       ghi_cancel_requested(self);
+	if (__builtin_expect(!self, 0))
+		return ghi_tls.kwait && (load_relaxed(ghi_tls.kwait->cancel_word) &
+					 GHI_CANCEL_ANY) == GHI_CANCEL_REQUESTED;
+	return __builtin_expect(load_relaxed(&self->sig_pending), 0) && ghi_cancel_requested(self);
+}
+
+/* A deadline for a function that has tried already: is there any time to wait? */
+static inline bool ghi_native_past(uint64_t deadline)
+{
+	return deadline != GHI_NEVER && deadline <= ghi_now();
+}
+
+/* First thing in a call that may be repeated for ever without waiting: the monitor's wish that the
+ * caller yields. */
+static inline void ghi_native_attention(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (__builtin_expect(self && load_relaxed(&self->yield_please), 0))
+		ghi_yield();
 }
 
 /* Who owns a lock: not by thread-local storage, which a light task shares with others. */

@@ -107,7 +107,7 @@ def test_process_that_cannot_be_asked(runtime_dir):
     with subprocess.Popen(["sleep", "60"]) as other:
         done = report_of(other.pid)
         other.kill()
-    assert done.returncode == 125 and "cannot be asked; start it with `greenhook run --report`" in done.stderr
+    assert done.returncode == 125 and done.stderr == f"greenhook: process {other.pid} does not run green; start it with `greenhook run`\n"
     done = report_of(other.pid)
     assert done.returncode == 125 and done.stderr == f"greenhook: process {other.pid}: No such process\n"
     for wrong in "x", "-1", "12x", "":

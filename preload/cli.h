@@ -12,6 +12,8 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 
 #define WORKERS_MAX 256
 
@@ -33,6 +35,33 @@ int run_main(int argc, char **argv);
 int doctor_main(int argc, char **argv);
 int coverage_main(int argc, char **argv);
 int report_main(int argc, char **argv);
+int ps_main(int argc, char **argv);
+int dump_main(int argc, char **argv);
+
+/* ask.c: what a process answers at its control socket.  0, or the exit code after one line that
+ * says what to do. */
+int ask(long pid, const char *request, FILE **ret_answer);
+/* An answer that was empty, or ended too early: says why.  The exit code. */
+int ask_failed(long pid, FILE *answer);
+bool ask_pid(const char *text, long *ret_pid);
+/* Each that answers "hello": those of this user, for root of all. */
+void ask_all(void (*found)(long pid, FILE *answer, void *arg), void *arg);
+
+/* fields.c: lines of fields, separated by tabs. */
+/* Splits and decodes line in place; the number of fields. */
+int fields_split(char *line, char **ret, int max);
+/* For a terminal: what is no printable character becomes '?'. */
+void fields_print(FILE *f, const char *text);
+
+/* json.c */
+void json_string(FILE *f, const char *text);
+void json_member(FILE *f, bool *first, const char *name);
+
+/* symbols.c */
+struct symbols *symbols_new(const char *path);
+const char *symbols_path(const struct symbols *s);
+/* The function at this place of the file, and how far inside; NULL: not known. */
+const char *symbols_find(struct symbols *s, long pid, uint64_t at, uint64_t *ret_off);
 
 /* path.c: find `name` the way execvp does.  Returns 0, or the exit code (126, 127) after
  * printing one line about it; ret_path is written only on success. */

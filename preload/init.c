@@ -49,10 +49,11 @@ static void leave_environment(void)
 /* In a process that runs green, when it ends by exit() or a return from main. */
 __attribute__((destructor)) static void greenhook_end(void)
 {
-	if (!ghi_blocked_on || sys_getpid() != ghi_runtime_pid())
+	if (sys_getpid() != ghi_runtime_pid())
 		return;
 	ghi_control_end();
-	ghi_blocked_report_at_exit();
+	if (ghi_blocked_on)
+		ghi_blocked_report_at_exit();
 }
 
 /* The program is linked with libgreenhook.a, and this library was preloaded: all calls reach that

@@ -10,6 +10,8 @@
 static const char usage[] =
     "usage: greenhook run [--workers N] [--stack SIZE] [--report[=FILE]] [--verbose] [--]\n"
     "                     PROGRAM [ARGUMENT]...\n"
+    "       greenhook ps [--json]\n"
+    "       greenhook dump [--all|--json] PID\n"
     "       greenhook report PID\n"
     "       greenhook doctor PROGRAM\n"
     "       greenhook coverage [--markdown|--json]\n"
@@ -25,6 +27,9 @@ static const char help[] =
     "  --report      tell on stderr at exit, or append to FILE, which calls blocked a\n"
     "                kernel thread, how often, how long, and from where\n"
     "  --verbose     say on stderr what runs green; twice says more\n"
+    "ps        list the processes that run green\n"
+    "dump      every green thread of a process: state, what it waits for, backtrace;\n"
+    "          grouped by backtrace, with --all one by one, with --json for programs\n"
     "report    the same of a process that runs, if it was started with --report\n"
     "doctor    tell whether PROGRAM will run green, and why not (exit 0: yes, 1: no)\n"
     "coverage  print every libc function greenhook replaces, and how\n"
@@ -37,10 +42,8 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-    {"run", run_main},
-    {"doctor", doctor_main},
-    {"report", report_main},
-    {"coverage", coverage_main},
+    {"run", run_main},	 {"doctor", doctor_main}, {"ps", ps_main},
+    {"dump", dump_main}, {"report", report_main}, {"coverage", coverage_main},
 };
 
 int usage_error(const char *format, ...)

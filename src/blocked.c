@@ -7,6 +7,8 @@
 #include "src/blocked.h"
 #include "src/control.h"
 #include "src/cputime.h"
+#include "src/poller.h"
+#include "src/tls.h"
 #include "src/unwind.h"
 
 bool ghi_blocked_on;
@@ -42,8 +44,6 @@ void ghi_blocked_start(void)
 
 void ghi_blocked_after_fork(void)
 {
-	if (ghi_blocked_on)
-		ghi_control_after_fork();
 	ghi_blocked_on = false;
 }
 
@@ -61,18 +61,23 @@ static size_t copy_stack(char *to, uintptr_t sp)
 }
 
 /* "NR ARG1 .. ARG6 SP PC", "-1 SP PC" or "running" */
-static void where(struct ghi_episode *e)
+void ghi_blocked_where(struct ghi_episode *e)
 {
 	char path[48], text[256], *at = text;
 	ghi_format(path, sizeof(path), "/proc/self/task/%d/syscall", e->tid);
 	e->nr = GHI_UNSEEN_CALL;
 	e->bytes = 0;
 	e->pc = e->sp = 0;
-	long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
+	/* Out of the way of the program's numbers at once, and not into a fork's child. */
+	if (!ghi_tls_fork_not_now_try())
 		return;
-	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	ghi_sys(SYS_close, fd);
+	int fd = ghi_poller_adopt(ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0));
+	/* By a system call of its own the program may have made it another file: that takes
+	 * nothing out of it. */
+	long n = fd < 0 ? fd : ghi_sys(SYS_pread64, fd, text, sizeof(text) - 1, 0);
+	if (fd >= 0)
+		ghi_poller_drop(fd);
+	ghi_tls_fork_again();
 	text[n > 0 ? n : 0] = 0;
 	if (*text != '-' && (*text < '0' || *text > '9'))
 		return;
@@ -108,7 +113,7 @@ int ghi_blocked_begin(struct ghi_worker *w, bool known, uint64_t since, uint64_t
 	e->tid = w->tid;
 	e->since = since;
 	e->cpu = cpu;
-	where(e);
+	ghi_blocked_where(e);
 	return index;
 }
 

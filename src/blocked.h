@@ -48,6 +48,8 @@ void ghi_blocked_after_fork(void);
 /* By the monitor: the worker stands still since then, with so much CPU time used.  An index for
  * keep, or -1. */
 int ghi_blocked_begin(struct ghi_worker *w, bool known, uint64_t since, uint64_t cpu);
+/* Where the thread e->tid stands in the kernel, and its stack: fills nr, pc, sp, bytes, stack. */
+void ghi_blocked_where(struct ghi_episode *e);
 /* What became of it; stays: it lost its slot. */
 void ghi_blocked_keep(int index, bool stays, bool handed);
 /* Ends the episodes of threads that run again; true while some are open. */

@@ -12,6 +12,7 @@
 #include "src/monitor.h"
 #include "src/poller.h"
 #include "src/runtime.h"
+#include "src/tls.h"
 #include "src/unwind.h"
 
 enum { PLACES = 256, FRAMES = 16 };
@@ -73,9 +74,12 @@ static bool is_system(uintptr_t ip)
 
 static void find_place(const struct ghi_episode *e, struct place *ret)
 {
-	struct ghi_unwind_copy copy = {e->pc, e->sp, e->bytes, e->stack};
+	struct ghi_unwind_copy copy = {e->pc, e->sp, e->bytes, e->stack, NULL};
 	uintptr_t ips[FRAMES];
-	int n = e->pc ? ghi_unwind_copy(&copy, ips, FRAMES) : 0, i = 0;
+	int n, i = 0;
+
+	ghi_tls_fork_not_now(); /* the loader's lock must be free in a child */
+	n = e->pc ? ghi_unwind_copy(&copy, ips, FRAMES) : 0;
 
 	*ret = (struct place){.nr = e->nr, .known = e->known};
 	/* A return address points behind the call. */
@@ -87,6 +91,7 @@ static void find_place(const struct ghi_episode *e, struct place *ret)
 		ret->call = ips[i < n ? i - 1 : 0];
 	if (i < n)
 		ret->caller = ips[i];
+	ghi_tls_fork_again();
 }
 
 static void count(struct place *p, const struct ghi_episode *e, uint64_t ns)
@@ -128,15 +133,24 @@ void ghi_blocked_report_start(void)
 	memset(&counts, 0, sizeof(counts));
 }
 
+/* The process may exit on a gthread, whose handlers would find the lock taken. */
 static void lock_counts(void)
 {
+	ghi_nosig_enter();
 	while (!cas_acquire(&counts.lock, &(ghi_lock_t){0}, 1u))
 		ghi_sys(SYS_sched_yield);
 }
 
+static void unlock_counts(void)
+{
+	store_release(&counts.lock, 0u);
+	ghi_nosig_leave();
+}
+
+static struct ghi_episode e; /* under the lock: the stack of whoever exits may be short */
+
 static void collect_locked(void)
 {
-	struct ghi_episode e;
 	int at = 0;
 	while (ghi_blocked_take(&e, false, &at))
 		enter(&e, e.ns, false);
@@ -146,7 +160,7 @@ void ghi_blocked_collect(void)
 {
 	lock_counts();
 	collect_locked();
-	store_release(&counts.lock, 0u);
+	unlock_counts();
 }
 
 /* ---- the text ------------------------------------------------------------------------------- */
@@ -155,9 +169,10 @@ static void put_function(struct text *t, uintptr_t ip)
 {
 	char name[256];
 	uintptr_t off, in = 0;
-	const char *module = module_of(ip, &in);
 	Dl_info info;
 
+	ghi_tls_fork_not_now();
+	const char *module = module_of(ip, &in);
 	if (ghi_unwind_name(ip, name, sizeof(name), &off))
 		put(t, "%s", name);
 	else if (dladdr((void *)ip, &info) && info.dli_sname) // NOLINT: an address of ours
@@ -165,6 +180,7 @@ static void put_function(struct text *t, uintptr_t ip)
 	else
 		put(t, "%p", (void *)ip); // NOLINT
 	put(t, " (%s+0x%lx)", module ? module : "?", in);
+	ghi_tls_fork_again();
 }
 
 static void put_place(struct text *t, const struct place *p)
@@ -196,7 +212,8 @@ static void put_place(struct text *t, const struct place *p)
 
 static void put_places(struct text *t, bool known)
 {
-	bool printed[PLACES] = {false};
+	static bool printed[PLACES];
+	memset(printed, 0, sizeof(printed));
 	put(t, "  count hand-offs  longest/ms     total/ms  call\n");
 	for (;;) {
 		int best = -1;
@@ -227,7 +244,7 @@ static uint64_t sum(bool known, uint64_t *ret_handed)
 
 static void put_program(struct text *t)
 {
-	char path[4096];
+	static char path[4096];
 	long n = ghi_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", path, sizeof(path) - 1);
 	path[n > 0 ? n : 0] = 0;
 	put(t, "greenhook: report on %s, pid %d\n", n > 0 ? path : "?", sys_getpid());
@@ -238,7 +255,6 @@ static void put_all(struct text *t)
 {
 	static struct place before[PLACES], others_before;
 	unsigned n_before = counts.n;
-	struct ghi_episode e;
 	uint64_t handed, n, now = ghi_now();
 	int at = 0;
 
@@ -277,7 +293,7 @@ size_t ghi_blocked_report(char *buf, size_t size)
 	lock_counts();
 	collect_locked();
 	put_all(&t);
-	store_release(&counts.lock, 0u);
+	unlock_counts();
 	return t.len;
 }
 

@@ -1,87 +1,39 @@
-/* The control thread; see control.h. */
+/* The thread that answers, and the requests; see control.h. */
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/auxv.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/un.h>
 
+#include "src/answer.h"
 #include "src/blocked.h"
 #include "src/control.h"
 #include "src/helper.h"
+#include "src/inspect.h"
+#include "src/monitor.h"
 #include "src/poller.h"
+#include "src/runtime.h"
+#include "src/sched.h"
 #include "src/signal.h"
+#include "src/tls.h"
 
-enum { REQUEST = 256, PEER_SECONDS = 2 };
+enum { REQUEST = 256, IDLE_MS = 2000, LONGEST_ANSWER_SECONDS = 120 };
 
 static struct {
-	int wake, listener; /* eventfd, socket; -1: none */
-	uint32_t woken;	    /* an unread wake-up is in the eventfd */
-	struct sockaddr_un name;
-} control = {.wake = -1, .listener = -1};
-
-/* ---- the socket ----------------------------------------------------------------------------- */
-
-/* A folder that is the user's own and closed to others; made when it is not there. */
-static bool folder(const char *path)
-{
-	struct stat st;
-	long r = ghi_sys(SYS_mkdirat, AT_FDCWD, path, 0700);
-	if (r < 0 && r != -EEXIST)
-		return false;
-	r = ghi_sys(SYS_newfstatat, AT_FDCWD, path, &st, AT_SYMLINK_NOFOLLOW);
-	return r == 0 && S_ISDIR(st.st_mode) && st.st_uid == (uid_t)ghi_sys(SYS_geteuid) &&
-	       (st.st_mode & 077) == 0;
-}
-
-static bool name_socket(struct sockaddr_un *ret)
-{
-	const char *run = getenv("XDG_RUNTIME_DIR");
-	char dir[sizeof(ret->sun_path)];
-	size_t n = run && *run == '/' ? ghi_format(dir, sizeof(dir), "%s/greenhook", run)
-				      : ghi_format(dir, sizeof(dir), "/tmp/greenhook-%u",
-						   (unsigned)ghi_sys(SYS_geteuid));
-	*ret = (struct sockaddr_un){.sun_family = AF_UNIX};
-	if (n > sizeof(dir) - 20 || !folder(dir))
-		return false;
-	ghi_format(ret->sun_path, sizeof(ret->sun_path), "%s/%d.sock", dir, sys_getpid());
-	return true;
-}
-
-static void open_socket(void)
-{
-	if (!ghi_config.control || getauxval(AT_SECURE) || !name_socket(&control.name))
-		return;
-	int fd = ghi_poller_adopt(
-	    ghi_sys(SYS_socket, AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-	if (fd < 0)
-		return;
-	/* Of a process that had this number before, or of this one before it called exec. */
-	ghi_sys(SYS_unlinkat, AT_FDCWD, control.name.sun_path, 0);
-	/* The name gets the mode of the socket. */
-	if (ghi_sys(SYS_fchmod, fd, 0600) == 0 &&
-	    ghi_sys(SYS_bind, fd, &control.name, sizeof(control.name)) == 0 &&
-	    ghi_sys(SYS_listen, fd, 4) == 0) {
-		control.listener = fd;
-		return;
-	}
-	ghi_poller_drop(fd);
-}
+	int wake;		  /* eventfd of the thread that stays; -1: none */
+	uint32_t woken;		  /* an unread wake-up is in it */
+	uint32_t knocked;	  /* somebody connected, and there is no thread */
+	uint32_t thread;	  /* there is one, or it is being made */
+	bool stays;		  /* it does not end when nobody asks */
+	uint64_t looked;	  /* monitor only: when it last looked itself */
+	uint64_t refused;	  /* monitor only: when it could not make a thread */
+	int peer;		  /* who is served; -1: nobody */
+	struct ghi_answer answer; /* one request at a time */
+} control = {.wake = -1, .peer = -1};
 
 /* ---- one request ---------------------------------------------------------------------------- */
 
-static bool may_ask(int fd)
-{
-	struct ucred peer;
-	socklen_t n = sizeof(peer);
-	return ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_PEERCRED, &peer, &n) == 0 &&
-	       (peer.uid == 0 || peer.uid == (uid_t)ghi_sys(SYS_geteuid));
-}
-
+/* Without its newline; false: too long, too slow, or gone. */
 static bool read_line(int fd, char *line, size_t size)
 {
 	for (size_t have = 0; have < size;) {
@@ -91,78 +43,163 @@ static bool read_line(int fd, char *line, size_t size)
 		char *end = memchr(line + have, '\n', (size_t)n);
 		if (end) {
 			*end = 0;
-			return true;
+			return strlen(line) == (size_t)(end - line);
 		}
 		have += (size_t)n;
 	}
 	return false;
 }
 
-static void send_all(int fd, const char *p, size_t n)
+static void answer_report(struct ghi_answer *a, unsigned long arg)
 {
-	while (n) {
-		long sent = ghi_sys(SYS_sendto, fd, p, n, MSG_NOSIGNAL, NULL, 0);
-		if (sent <= 0)
-			return;
-		p += sent;
-		n -= (size_t)sent;
-	}
-}
-
-static void answer(int fd, const char *request)
-{
-	static const char unknown[] = "greenhook: this process does not know that request\n";
-	if (strcmp(request, "report")) {
-		send_all(fd, unknown, sizeof(unknown) - 1);
+	if (!ghi_blocked_on) {
+		ghi_answer_put(a,
+			       "greenhook: process %d keeps no report; start it with "
+			       "`greenhook run --report`\n",
+			       sys_getpid());
 		return;
 	}
 	long buf = ghi_sys(SYS_mmap, NULL, GHI_REPORT_BYTES, 3, 0x22, -1, 0);
 	if (buf < 0 && buf > -4096)
 		return;
-	send_all(fd, (char *)buf, ghi_blocked_report((char *)buf, GHI_REPORT_BYTES));
+	ghi_answer_bytes(a, (char *)buf, ghi_blocked_report((char *)buf, GHI_REPORT_BYTES));
 	ghi_sys(SYS_munmap, buf, GHI_REPORT_BYTES);
 }
 
-static void serve(void)
+static void answer_hello(struct ghi_answer *a, unsigned long arg)
 {
-	struct {
-		int64_t sec, usec;
-	} limit = {.sec = PEER_SECONDS};
-	char line[REQUEST];
-	int fd = ghi_poller_adopt(ghi_sys(SYS_accept4, control.listener, NULL, NULL, SOCK_CLOEXEC));
+	unsigned kernel_threads = 0;
+	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
+		kernel_threads += load_relaxed(&w->tid) > 0;
+	ghi_answer_put(a, "greenhook\t1\t" GREENHOOK_VERSION "\t%d\t%ld\t%u\n", sys_getpid(),
+		       ghi_runtime_count(), kernel_threads);
+}
 
-	if (fd < 0)
+static const struct request {
+	const char *name;
+	void (*answer)(struct ghi_answer *a, unsigned long arg);
+} requests[] = {
+    {"hello", answer_hello},
+    {"report", answer_report},
+    {"dump", ghi_inspect_dump},
+};
+
+/* "NAME" or "NAME NUMBER", the number of at most nine digits. */
+static const struct request *parse(const char *line, unsigned long *ret_arg)
+{
+	size_t n = strcspn(line, " ");
+	*ret_arg = 0;
+	if (line[n]) {
+		const char *digit = line + n + 1;
+		do {
+			if (*digit < '0' || *digit > '9' || digit - (line + n) > 9)
+				return NULL;
+			*ret_arg = *ret_arg * 10 + (unsigned long)(*digit - '0');
+		} while (*++digit);
+	}
+	for (size_t i = 0; i < sizeof(requests) / sizeof(*requests); i++)
+		if (strlen(requests[i].name) == n && !memcmp(requests[i].name, line, n))
+			return &requests[i];
+	return NULL;
+}
+
+static void serve(int fd)
+{
+	struct ghi_answer *a = &control.answer;
+	unsigned long arg;
+	char line[REQUEST];
+
+	if (!read_line(fd, line, sizeof(line)))
 		return;
-	ghi_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	ghi_sys(SYS_setsockopt, fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	if (may_ask(fd) && read_line(fd, line, sizeof(line)))
-		answer(fd, line);
-	ghi_poller_drop(fd);
+	a->fd = fd;
+	a->failed = false;
+	a->len = 0;
+	a->until = ghi_deadline_in(LONGEST_ANSWER_SECONDS * GHI_SEC);
+	const struct request *r = parse(line, &arg);
+	if (r)
+		r->answer(a, arg);
+	else
+		ghi_answer_put(a, "greenhook: this process does not know that request\n");
+	ghi_answer_flush(a);
 }
 
 /* ---- the thread ----------------------------------------------------------------------------- */
 
+static void pause_a_little(void)
+{
+	struct timespec ts = {.tv_nsec = 100 * GHI_MS};
+	ghi_sys(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
+}
+
+/* False: the number is not our eventfd any more. */
+static bool drain_wake(void)
+{
+	uint64_t count;
+	long n = ghi_sys(SYS_read, control.wake, &count, sizeof(count));
+	xchg_acq_rel(&control.woken, 0u);
+	return n == sizeof(count) || n == -EAGAIN || n == -EINTR;
+}
+
+/* The socket goes back to the poller, and the thread ends; true: it cannot. */
+static bool must_stay(void)
+{
+	if (control.stays)
+		return true;
+	store_release(&control.thread, 0u);
+	if (ghi_poller_listen(ghi_control_socket()) == 0)
+		return false; /* who has connected meanwhile knocks now */
+	return xchg_acq_rel(&control.thread, 1u) == 0;
+}
+
 static void *control_main(void *arg)
 {
-	uint64_t mask = ~GHI_SIG_OURS, count;
+	uint64_t mask = ~GHI_SIG_OURS;
 
 	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-ctl");
 	for (;;) {
-		struct pollfd p[2] = {{control.wake, POLLIN, 0}, {control.listener, POLLIN, 0}};
-		ghi_sys(SYS_ppoll, p, 2, NULL, NULL, 8);
+		struct pollfd p[2] = {{ghi_control_socket(), POLLIN, 0},
+				      {control.stays ? control.wake : -1, POLLIN, 0}};
+		struct timespec idle = ghi_ns_to_ts(IDLE_MS * GHI_MS);
+		long n = ghi_sys(SYS_ppoll, p, 2, control.stays ? NULL : &idle, NULL, 8);
 		/* A program that closes every number above 2 closes ours, and may use them again.
 		 */
-		if ((p[0].revents | p[1].revents) & POLLNVAL)
+		if (n > 0 && (p[0].revents | p[1].revents) & POLLNVAL)
 			return arg;
-		if (p[0].revents & POLLIN) {
-			ghi_sys(SYS_read, control.wake, &count, sizeof(count));
-			xchg_acq_rel(&control.woken, 0u);
+		if (n < 0 && n != -EINTR)
+			pause_a_little();
+		if (n == 0 && !must_stay())
+			return arg;
+		if (n > 0 && p[1].revents && !drain_wake())
+			return arg;
+		if (ghi_blocked_on)
+			ghi_blocked_collect();
+		if (n <= 0 || !p[0].revents)
+			continue;
+		int fd = ghi_control_accept();
+		if (fd == -EBADF)
+			return arg;
+		if (fd >= 0) {
+			store_release(&control.peer, fd);
+			serve(fd);
+			store_release(&control.peer, -1);
+			ghi_control_hang_up(fd);
+		} else if (fd != -EAGAIN && fd != -EINTR && fd != -EACCES && fd != -ECONNABORTED) {
+			pause_a_little();
 		}
-		ghi_blocked_collect();
-		if (p[1].revents & POLLIN)
-			serve();
 	}
+}
+
+/* ---- who wakes it --------------------------------------------------------------------------- */
+
+void ghi_control_open(void)
+{
+	control.knocked = control.thread = control.woken = 0;
+	control.stays = false;
+	control.peer = -1;
+	control.looked = control.refused = 0;
+	if (ghi_control_socket_open())
+		ghi_poller_listen(ghi_control_socket());
 }
 
 void ghi_control_start(void)
@@ -170,29 +207,65 @@ void ghi_control_start(void)
 	control.wake = ghi_poller_adopt(ghi_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
 	if (control.wake < 0)
 		return;
-	control.woken = 0;
-	open_socket();
-	ghi_helper_start(control_main);
+	control.stays = true;
+	control.thread = 1;
+	if (ghi_control_socket() >= 0)
+		ghi_poller_disarm(ghi_control_socket());
+	if (ghi_helper_start(control_main))
+		control.thread = 0;
+}
+
+void ghi_control_knock(void)
+{
+	store_release(&control.knocked, 1u);
+	ghi_monitor_poke();
+}
+
+void ghi_control_look(uint64_t now)
+{
+	if (load_acquire(&control.thread) || ghi_control_socket() < 0)
+		return;
+	bool knocked = load_acquire(&control.knocked);
+	if (!knocked) {
+		struct pollfd p = {ghi_control_socket(), POLLIN, 0};
+		struct timespec none = {0};
+		if (now - control.looked < 250 * GHI_MS)
+			return;
+		control.looked = now;
+		knocked = ghi_sys(SYS_ppoll, &p, 1, &none, NULL, 8) == 1 && p.revents & POLLIN;
+	}
+	if (!knocked || now - control.refused < 250 * GHI_MS)
+		return;
+	store_release(&control.knocked, 0u);
+	if (!ghi_control_socket_ours())
+		return;
+	store_release(&control.thread, 1u);
+	bool made = false;
+	if (ghi_tls_fork_not_now_try()) {
+		made = ghi_helper_start(control_main) == 0;
+		ghi_tls_fork_again();
+	}
+	if (made)
+		return;
+	/* Tried again as long as there is a reason: no memory, or too many threads. */
+	control.refused = now;
+	store_release(&control.thread, 0u);
+	store_release(&control.knocked, 1u);
 }
 
 void ghi_control_collect(void)
 {
 	uint64_t one = 1;
-	if (xchg_acq_rel(&control.woken, 1u) == 0)
+	if (control.wake >= 0 && xchg_acq_rel(&control.woken, 1u) == 0)
 		ghi_sys(SYS_write, control.wake, &one, sizeof(one));
-}
-
-void ghi_control_end(void)
-{
-	if (control.listener >= 0)
-		ghi_sys(SYS_unlinkat, AT_FDCWD, control.name.sun_path, 0);
 }
 
 void ghi_control_after_fork(void)
 {
 	if (control.wake >= 0)
 		ghi_poller_drop(control.wake);
-	if (control.listener >= 0)
-		ghi_poller_drop(control.listener);
-	control.wake = control.listener = -1;
+	if (control.peer >= 0)
+		ghi_poller_drop(control.peer);
+	control.wake = control.peer = -1;
+	ghi_control_socket_forget();
 }

@@ -12,6 +12,7 @@
 #include "src/tls.h"
 
 __thread struct ghi_tls ghi_tls;
+uint64_t ghi_clock_coarse __attribute__((aligned(64)));
 
 const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
     [GHI_PARK_NONE] = "running",	[GHI_PARK_MUTEX] = "mutex",
@@ -189,6 +190,8 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->sig_pending = 0;
 	memset(&g->sig, 0, sizeof(g->sig));
 	g->reason = GHI_PARK_NONE;
+	g->parked_at = ghi_clock_coarse;
+	g->deadline = GHI_NEVER;
 	g->waits_for = NULL;
 	g->joiner = 0;
 	g->sig_ran = 0;

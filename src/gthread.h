@@ -55,6 +55,15 @@ enum ghi_reason {
 	GHI_PARK_NREASONS,
 };
 extern const char *const ghi_reason_names[GHI_PARK_NREASONS];
+/* A time that is at most about 10 ms old while anybody runs: reading it costs a load, which is all
+ * that a park may pay for being asked how long it lasted. */
+extern uint64_t ghi_clock_coarse;
+
+static inline void ghi_clock_note(uint64_t now)
+{
+	if (now - load_relaxed(&ghi_clock_coarse) > GHI_MS) /* its line is shared by all */
+		store_relaxed(&ghi_clock_coarse, now);
+}
 
 /* What ended a park: the reason in the wake word. */
 enum ghi_wakeup {
@@ -132,6 +141,7 @@ struct ghi_gthread {
 	/* Set by the monitor when it computed too long, counted down by each park; never 0 while
 	 * `own` is set. */
 	uint32_t hog;
+	uint32_t switches; /* how often its stack was left: inspect.c reads the stack between two */
 	struct ghi_worker *own; /* own.c: the kernel thread that runs it and nobody else */
 
 	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
@@ -145,7 +155,8 @@ struct ghi_gthread {
 	uint32_t reason;
 	uint32_t life; /* enum ghi_life */
 	const void *waits_for;
-	uint64_t parked_at;
+	uint64_t parked_at; /* ghi_clock_coarse */
+	uint64_t deadline;  /* GHI_NEVER: none */
 
 	/* Life cycle. */
 	uint32_t join;	  /* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */

@@ -3,15 +3,17 @@
 #include <pthread.h>
 #include <signal.h>
 
+#include "src/base/atomic.h"
 #include "src/base/sys.h"
 #include "src/helper.h"
 #include "src/real.h"
 
-static bool starting;
+static int starting; /* kernel thread that is making one; 0: none */
 
 bool ghi_helper_starting(void)
 {
-	return starting;
+	int by = load_relaxed(&starting);
+	return by && by == sys_gettid();
 }
 
 int ghi_helper_start(void *(*fn)(void *))
@@ -24,15 +26,17 @@ int ghi_helper_start(void *(*fn)(void *))
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	pthread_attr_setstacksize(&attr, 256 << 10);
 	/* By the name the program sees: a sanitizer that wraps it must know each of libc's threads.
-	 */
-	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
-	    (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
+	 * Looked up once, before there are other threads: it takes the loader's lock, which one of
+	 * them may hold while it waits for the caller. */
+	static int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	if (!create)
+		create = (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
 	sys_sigprocmask(SIG_SETMASK, &all, &old);
-	starting = true;
+	store_relaxed(&starting, sys_gettid());
 	if (!create)
 		create = ghi_real_pthread_create;
 	int r = -(int)GHI_FAULT(GHI_FAULT_OWN, SYS_clone, -create(&thread, &attr, fn, NULL));
-	starting = false;
+	store_relaxed(&starting, 0);
 	sys_sigprocmask(SIG_SETMASK, &old, NULL);
 	pthread_attr_destroy(&attr);
 	return r;

@@ -7,9 +7,10 @@
 
 #include <stdbool.h>
 
-/* Starts a detached thread that blocks every signal.  0 or an errno of pthread_create. */
+/* Starts a detached thread that blocks every signal; one caller at a time.  0 or an errno of
+ * pthread_create. */
 int ghi_helper_start(void *(*fn)(void *));
-/* The pthread_create in progress is one of these. */
+/* The pthread_create that the caller is in is one of these. */
 bool ghi_helper_starting(void);
 
 #endif

@@ -244,9 +244,11 @@ static void *monitor_main(void *arg)
 		take_new_mask();
 		ghi_signal_dispatch();
 		uint64_t now = ghi_now();
+		ghi_clock_note(now);
 		bool busy = look(now, &handed);
 		run_late_timers(now);
 		ghi_fd_sweep(now);
+		ghi_control_look(now);
 		if (ghi_blocked_on) {
 			busy |= ghi_blocked_look(now);
 			if (ghi_blocked_crowded())

@@ -13,6 +13,8 @@ static inline void ghi_park_arm(struct ghi_gthread *self, enum ghi_reason why, c
 {
 	self->reason = why;
 	self->waits_for = object;
+	self->parked_at = load_relaxed(&ghi_clock_coarse);
+	self->deadline = GHI_NEVER;
 	ghi_wake_arm(&self->wake);
 }
 

@@ -5,6 +5,7 @@
 #include <sys/signalfd.h>
 #include <sys/timerfd.h>
 
+#include "src/control.h"
 #include "src/fdtab.h"
 #include "src/gthread.h"
 #include "src/poller.h"
@@ -18,6 +19,7 @@ enum { EVENTS = 64, HIGH_FD = 3, MAX_FAILURES = 15 };
 #define TAG_TIMER UINT64_MAX
 #define TAG_KICK  (UINT64_MAX - 1)
 #define TAG_SIGS  (UINT64_MAX - 2)
+#define TAG_ASK	  (UINT64_MAX - 3)
 
 static struct {
 	int ep, timer, kick;
@@ -55,7 +57,7 @@ int ghi_poller_move_up(long fd)
 }
 
 /* Of other parts of the runtime. */
-static int adopted[4] = {-1, -1, -1, -1};
+static int adopted[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
 
 int ghi_poller_adopt(long fd)
 {
@@ -74,6 +76,7 @@ void ghi_poller_drop(int fd)
 		if (load_relaxed(&adopted[i]) == fd) {
 			ghi_sys(SYS_close, fd);
 			store_release(&adopted[i], -1);
+			return; /* the number may be somebody else's by now */
 		}
 }
 
@@ -137,6 +140,15 @@ int ghi_poller_signals(uint64_t set)
 	}
 	poller.sigs = fd;
 	return 0;
+}
+
+int ghi_poller_listen(int fd)
+{
+	struct epoll_event ev = {.events = EPOLLIN | EPOLLONESHOT, .data.u64 = TAG_ASK};
+	if (load_acquire(&poller.broken))
+		return -ENOMEM;
+	int r = (int)ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_ADD, fd, &ev);
+	return r == -EEXIST ? (int)ghi_sys(SYS_epoll_ctl, poller.ep, EPOLL_CTL_MOD, fd, &ev) : r;
 }
 
 int ghi_poller_arm(int fd, uint32_t generation)
@@ -228,6 +240,7 @@ static void give_up(void)
 	    "the system refuses epoll from now on: threads that wait for descriptors keep their "
 	    "kernel threads");
 	ghi_fd_wake_all();
+	ghi_control_knock(); /* from now on nobody would tell of one */
 }
 
 static long ask(struct epoll_event *ev, int timeout_ms)
@@ -280,6 +293,8 @@ int ghi_poller_poll(int timeout_ms)
 			timer_expired();
 		} else if (ev[i].data.u64 == TAG_SIGS) {
 			ghi_signal_waiters_look();
+		} else if (ev[i].data.u64 == TAG_ASK) {
+			ghi_control_knock();
 		} else if (ev[i].data.u64 == TAG_KICK) {
 			/* Only the sleeper drains it: for others it stays readable and wakes him.
 			 * A kick between the two lines is lost, but he is awake by then. */

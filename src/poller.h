@@ -46,6 +46,10 @@ void ghi_poller_kick(void);
 void ghi_poller_timer_added(uint64_t deadline);
 /* Watches for signals of `set` pending in the kernel (ghi_signal_waiters_look); 0 or -errno. */
 int ghi_poller_signals(uint64_t set);
+/* A listener of the runtime's: the next who connects is told to ghi_control_knock, once.  0 or
+ * -errno.
+ */
+int ghi_poller_listen(int fd);
 bool ghi_poller_owns(int fd);
 /* In a fork's child: drops the inherited descriptors without touching the parent's set. */
 void ghi_poller_after_fork(void);

@@ -11,6 +11,7 @@
 
 #include "src/blocked.h"
 #include "src/cancel.h"
+#include "src/control.h"
 #include "src/cputime.h"
 #include "src/crash.h"
 #include "src/fdtab.h"
@@ -28,6 +29,7 @@
 #include "src/sync/sync.h"
 #include "src/timer.h"
 #include "src/tls.h"
+#include "src/unwind.h"
 
 /* Locks with deadlines are used before the runtime starts, and in programs where it never does. */
 static int raw_clock_gettime(clockid_t clock, struct timespec *ts)
@@ -224,6 +226,7 @@ static int start(void)
 	}
 	/* 5. The calling thread becomes gthread 1 on worker 0. */
 	ghi_gthread_seed_tids(sys_getpid());
+	ghi_clock_note(ghi_now());
 	main_gthread = adopt_main();
 	unregister_rseq();
 	if (ghi_worker_start_first(main_gthread) < 0) {
@@ -246,6 +249,7 @@ static int start(void)
 	}
 	/* 8. Signals and reports. */
 	ghi_crash_prepare();
+	ghi_control_open();
 	if (ghi_config.report)
 		ghi_blocked_start();
 	ghi_signal_start(main_gthread);
@@ -274,6 +278,11 @@ bool ghi_runtime_ensure(void)
 	if (sys_gettid() != sys_getpid())
 		return false;
 	return start();
+}
+
+long ghi_runtime_count(void)
+{
+	return load_relaxed(&alive);
 }
 
 void ghi_runtime_alive(int delta)
@@ -345,6 +354,8 @@ void ghi_runtime_fork_child(void)
 	ghi_poller_after_fork();
 	ghi_monitor_after_fork();
 	ghi_blocked_after_fork();
+	ghi_control_after_fork();
+	ghi_unwind_after_fork();
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		ghi_timers_after_fork(ghi_slots[i].timers);
 	if (self != &initial)

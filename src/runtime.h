@@ -15,6 +15,8 @@ bool ghi_runtime_ensure(void);
 struct ghi_gthread *ghi_runtime_main(void);
 /* The main gthread has called pthread_exit, others go on. */
 void ghi_runtime_alive(int delta);
+/* Gthreads that have not ended, main included. */
+long ghi_runtime_count(void);
 /* Around fork(): no handler of the program runs between the first and the other two.  In the child
  * everything but the caller is gone and the runtime is dormant. */
 void ghi_runtime_fork_prepare(void);

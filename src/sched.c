@@ -164,7 +164,9 @@ void ghi_ready(struct ghi_gthread *g)
 /* Events and timers, without sleeping; readies what they woke. */
 static void look_around(struct ghi_slot *s)
 {
-	ghi_timers_run(s->timers, ghi_now());
+	uint64_t now = ghi_now();
+	ghi_clock_note(now);
+	ghi_timers_run(s->timers, now);
 	ghi_poller_poll(0);
 }
 
@@ -313,6 +315,7 @@ static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi
 {
 	if (__builtin_expect(load_relaxed(&ghi_cputime_exact) || !w->slot, 0))
 		ghi_cputime_charge(w, from);
+	from->switches++;
 	w->commit = commit;
 	w->left = from;
 	w->current = to;

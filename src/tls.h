@@ -54,7 +54,13 @@ void ghi_tls_wipe(uintptr_t tcb);
 /* Is it on libc's list of threads with a stack of their own?  Puts it there. */
 bool ghi_tls_listed(uintptr_t tcb);
 void ghi_tls_enlist(uintptr_t tcb);
-/* Around a fork, in the parent: nobody of ours is inside the loader meanwhile. */
+/* Around what a fork must not cut in two: the inside of the loader, a descriptor that is on its way
+ * into the table of ours.  Short; waits for forks in progress. */
+void ghi_tls_fork_not_now(void);
+/* The same for whom nobody may wait long: false, not now. */
+bool ghi_tls_fork_not_now_try(void);
+void ghi_tls_fork_again(void);
+/* Around a fork, in the parent: nobody of ours is between those two meanwhile. */
 void ghi_tls_fork_prepare(void);
 void ghi_tls_fork_parent(void);
 /* In a fork's child: nobody else holds the locks any more. */

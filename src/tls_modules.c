@@ -92,29 +92,42 @@ static ptrdiff_t static_offset(const struct dl_phdr_info *i)
  * their own counter first and look at the other's then. */
 static uint32_t loader_users, forks_now;
 
-static void loader_leave(void)
+void ghi_tls_fork_again(void)
 {
 	fetch_add_acq_rel(&loader_users, -1u);
 }
 
-static void loader_enter(void)
+bool ghi_tls_fork_not_now_try(void)
 {
-	for (;;) {
-		fetch_add_acq_rel(&loader_users, 1u);
-		fence_seq_cst();
-		if (!load_acquire(&forks_now))
-			return;
-		loader_leave();
+	fetch_add_acq_rel(&loader_users, 1u);
+	fence_seq_cst();
+	if (!load_acquire(&forks_now))
+		return true;
+	ghi_tls_fork_again();
+	return false;
+}
+
+void ghi_tls_fork_not_now(void)
+{
+	while (!ghi_tls_fork_not_now_try())
 		ghi_sys(SYS_sched_yield);
-	}
 }
 
 void ghi_tls_fork_prepare(void)
 {
+	uint64_t since = 0;
+
 	fetch_add_acq_rel(&forks_now, 1u);
 	fence_seq_cst();
-	while (load_acquire(&loader_users))
+	while (load_acquire(&loader_users)) {
+		/* Never for good: whoever is in there may need a lock of an allocator that a
+		 * handler of the program has taken for this fork. */
+		if (!since)
+			since = ghi_now();
+		else if (ghi_now() - since > GHI_SEC)
+			return;
 		ghi_sys(SYS_sched_yield);
+	}
 }
 
 void ghi_tls_fork_parent(void)
@@ -184,7 +197,7 @@ void ghi_tls_modules_refresh(uintptr_t tcb, bool forked)
 {
 	unsigned long long seen[2] = {0, 0};
 
-	loader_enter();
+	ghi_tls_fork_not_now();
 	dl_iterate_phdr(note_counters, seen);
 	/* The loader's lock may be a long wait: not under ours. */
 	bool stale =
@@ -192,7 +205,7 @@ void ghi_tls_modules_refresh(uintptr_t tcb, bool forked)
 	struct module_table *fresh = stale ? calloc(1, sizeof(*fresh)) : NULL;
 	if (fresh)
 		dl_iterate_phdr(note_module, fresh);
-	loader_leave();
+	ghi_tls_fork_again();
 	ghi_lock(&modules_lock);
 	if (fresh) {
 		memcpy(modules.mod, fresh->mod, fresh->n * sizeof(fresh->mod[0]));

@@ -6,12 +6,79 @@
  * where a pointer out of a torn copy would fault.
  */
 #include <dlfcn.h>
+#include <fcntl.h>
+#include <link.h>
 #include <string.h>
 #include <sys/uio.h>
 
+#include "src/base/atomic.h"
+#include "src/base/clock.h"
 #include "src/base/report.h"
-#include "src/base/sys.h"
+#include "src/helper.h"
 #include "src/unwind.h"
+
+/* struct dl_find_object of glibc 2.35, which an older header does not have. */
+struct found {
+	unsigned long long flags;
+	void *start, *end;
+	struct link_map *map;
+	void *eh_frame_hdr;
+	unsigned long long reserved[7];
+};
+static int (*find_object)(void *, struct found *); /* NULL: not in this libc */
+static bool looked_for_find_object;
+
+static bool object_of(uintptr_t ip, struct found *ret)
+{
+	if (!looked_for_find_object) {
+		*(void **)(&find_object) = dlsym(RTLD_DEFAULT, "_dl_find_object");
+		looked_for_find_object = true;
+	}
+	return find_object && find_object((void *)ip, ret) == 0; // NOLINT: an address of ours
+}
+
+size_t ghi_unwind_read(uintptr_t from, void *to, size_t size)
+{
+	size_t first = 4096 - from % 4096;
+	struct iovec here = {to, size};
+	struct iovec there[2] = {{(void *)from, first < size ? first : size}, // NOLINT
+				 {(void *)(from + first), size - first}};
+	long n =
+	    ghi_sys(SYS_process_vm_readv, sys_getpid(), &here, 1, there, first < size ? 2 : 1, 0);
+	return n > 0 ? (size_t)n : 0;
+}
+
+const void *ghi_unwind_module(uintptr_t ip, uintptr_t *ret_base)
+{
+	struct found o;
+	struct link_map *map = NULL;
+	Dl_info info;
+
+	if (object_of(ip, &o))
+		map = o.map;
+	else if (find_object ||
+		 !dladdr1((void *)ip, &info, (void **)&map, RTLD_DL_LINKMAP)) // NOLINT
+		return NULL;
+	if (ghi_unwind_read((uintptr_t)&map->l_addr, ret_base, sizeof(*ret_base)) <
+	    sizeof(*ret_base))
+		return NULL;
+	return map;
+}
+
+void ghi_unwind_module_path(const void *module, char *ret, size_t size)
+{
+	const struct link_map *map = module;
+	uintptr_t name;
+	size_t n = 0;
+
+	if (ghi_unwind_read((uintptr_t)&map->l_name, &name, sizeof(name)) == sizeof(name))
+		n = ghi_unwind_read(name, ret, size - 1);
+	ret[n] = 0;
+	if (*ret)
+		return;
+	long got = ghi_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", ret, size - 1);
+	ret[got > 0 ? got : 0] = 0;
+}
 
 #if defined(__x86_64__) && __has_include(<libunwind-x86_64.h>)
 #include <libunwind-x86_64.h>
@@ -29,6 +96,11 @@ static struct {
 	int (*get_reg)(unw_cursor_t *, int, unw_word_t *);
 	unw_accessors_t accessors; /* of its own address space, but for those below */
 	int (*get_name)(unw_addr_space_t, unw_word_t, char *, size_t, unw_word_t *, void *);
+	int (*get_save_loc)(unw_cursor_t *, int, unw_save_loc_t *);
+	int (*search)(unw_addr_space_t, unw_word_t, unw_dyn_info_t *, unw_proc_info_t *, int,
+		      void *);
+	int (*find_by_loader)(unw_addr_space_t, unw_word_t, unw_proc_info_t *, int, void *);
+	void (*flush)(unw_addr_space_t, unw_word_t, unw_word_t);
 	unw_addr_space_t local, space; /* space: NULL, not there */
 } copies;
 
@@ -92,6 +164,12 @@ static int access_reg(unw_addr_space_t as, unw_regnum_t reg, unw_word_t *val, in
 		*val = c->pc;
 	else if (reg == UNW_REG_SP)
 		*val = c->sp;
+	else if (c->saved && reg == UNW_X86_64_RBX)
+		*val = c->saved[GHI_SAVED_RBX];
+	else if (c->saved && reg == UNW_X86_64_RBP)
+		*val = c->saved[GHI_SAVED_RBP];
+	else if (c->saved && reg >= UNW_X86_64_R12 && reg <= UNW_X86_64_R15)
+		*val = c->saved[GHI_SAVED_R12 + reg - UNW_X86_64_R12];
 	else if (reg == UNW_X86_64_RBP)
 		return guess_frame(c, val) ? 0 : -UNW_EBADREG;
 	else
@@ -103,6 +181,35 @@ static int access_fpreg(unw_addr_space_t as, unw_regnum_t reg, unw_fpreg_t *val,
 			void *arg)
 {
 	return -UNW_EBADREG;
+}
+
+/* How to unwind at ip, by the table of its module.  The local flavour asks dl_iterate_phdr, which
+ * waits for the loader's lock. */
+static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need,
+			  void *arg)
+{
+	struct found o;
+	struct {
+		uint8_t version, frame_enc, count_enc, table_enc;
+		int32_t frame;
+		uint32_t count;
+	} hdr;
+
+	if (!find_object)
+		return copies.find_by_loader(as, ip, pi, need, arg);
+	if (!object_of(ip, &o) || !o.eh_frame_hdr)
+		return -UNW_ENOINFO;
+	uintptr_t at = (uintptr_t)o.eh_frame_hdr;
+	/* pcrel sdata4, udata4, datarel sdata4: what every linker writes */
+	if (ghi_unwind_read(at, &hdr, sizeof(hdr)) < sizeof(hdr) || hdr.version != 1 ||
+	    hdr.frame_enc != 0x1b || hdr.count_enc != 0x03 || hdr.table_enc != 0x3b)
+		return -UNW_ENOINFO;
+	unw_dyn_info_t di = {
+	    .start_ip = (unw_word_t)o.start,
+	    .end_ip = (unw_word_t)o.end,
+	    .format = UNW_INFO_FORMAT_REMOTE_TABLE,
+	    .u.rti = {.segbase = at, .table_len = hdr.count, .table_data = at + sizeof(hdr)}};
+	return copies.search(as, ip, &di, pi, need, arg);
 }
 
 /* ---- opening -------------------------------------------------------------------------------- */
@@ -137,15 +244,58 @@ static void open_copies(void)
 	FIND(create, lib, "_Ux86_64_create_addr_space");
 	FIND(accessors, lib, "_Ux86_64_get_accessors");
 	FIND(local, lib, "_Ux86_64_local_addr_space");
+	FIND(copies.get_save_loc, lib, "_Ux86_64_get_save_loc");
+	FIND(copies.search, lib, "_Ux86_64_dwarf_search_unwind_table");
+	FIND(copies.flush, lib, "_Ux86_64_flush_cache");
+	int (*cache)(unw_addr_space_t, unw_caching_policy_t);
+	FIND(cache, lib, "_Ux86_64_set_caching_policy");
+	if (!copies.get_save_loc || !copies.search || !copies.flush || !cache)
+		return;
 	if (!copies.init || !copies.step || !copies.get_reg || !create || !accessors || !local)
 		return;
 	copies.local = *local;
 	copies.accessors = *accessors(copies.local);
 	copies.get_name = copies.accessors.get_proc_name;
+	copies.find_by_loader = copies.accessors.find_proc_info;
+	copies.accessors.find_proc_info = find_proc_info;
 	copies.accessors.access_mem = access_mem;
 	copies.accessors.access_reg = access_reg;
 	copies.accessors.access_fpreg = access_fpreg;
-	copies.space = create(&copies.accessors, 0);
+	object_of(0, &(struct found){0});
+	unw_addr_space_t space = create(&copies.accessors, 0);
+	cache(space, UNW_CACHE_GLOBAL);
+	store_release(&copies.space, space);
+}
+
+/* dlopen waits for the loader's lock, which a program that hangs may hold for good. */
+static uint32_t opening; /* 0: not begun, 1: in progress, 2: done */
+
+static void *open_on_its_own(void *arg)
+{
+	open_copies();
+	store_release(&opening, 2u);
+	sys_futex_wake(&opening, 1);
+	return arg;
+}
+
+void ghi_unwind_open_soon(void)
+{
+	uint64_t until = ghi_deadline_in(2 * GHI_SEC);
+	struct timespec ts = ghi_ns_to_ts(until);
+	uint32_t none = 0;
+
+	if (copies.space)
+		return;
+	if (cas_acquire(&opening, &none, 1u) && ghi_helper_start(open_on_its_own))
+		store_release(&opening, 0u);
+	while (load_acquire(&opening) == 1 && ghi_now() < until)
+		sys_futex_wait_until(&opening, 1, &ts);
+}
+
+void ghi_unwind_after_fork(void)
+{
+	if (opening == 1)
+		opening = 0;
 }
 
 void ghi_unwind_open(bool want_copies)
@@ -205,6 +355,54 @@ int ghi_unwind_copy(const struct ghi_unwind_copy *c, uintptr_t *ret_ips, int max
 	return n;
 }
 
+/* By frame pointers, which this library is built with: at least who called it. */
+static int frames_by_rbp(const struct ghi_unwind_copy *c, struct ghi_unwind_frame *ret, int max)
+{
+	uintptr_t fp = c->saved ? c->saved[GHI_SAVED_RBP] : 0, pair[2];
+	int n = 0;
+
+	ret[n++] = (struct ghi_unwind_frame){.ip = c->pc, .sp = c->sp};
+	while (n < max && fp >= c->sp && fp - c->sp + sizeof(pair) <= c->bytes && !(fp % WORD)) {
+		memcpy(pair, c->stack + (fp - c->sp), sizeof(pair));
+		if (!is_call(c, pair[1]))
+			break;
+		ret[n++] = (struct ghi_unwind_frame){.ip = pair[1], .sp = fp + sizeof(pair)};
+		if (pair[0] <= fp)
+			break;
+		fp = pair[0];
+	}
+	return n;
+}
+
+int ghi_unwind_frames(const struct ghi_unwind_copy *c, struct ghi_unwind_frame *ret, int max)
+{
+	unw_cursor_t cursor;
+	unw_word_t ip, sp, fp;
+	unw_save_loc_t loc;
+	int n = 0;
+
+	if (!load_acquire(&copies.space) || copies.init(&cursor, copies.space, (void *)c) < 0)
+		return frames_by_rbp(c, ret, max);
+	do {
+		if (copies.get_reg(&cursor, UNW_REG_IP, &ip) < 0 || !ip ||
+		    copies.get_reg(&cursor, UNW_REG_SP, &sp) < 0)
+			break;
+		bool has = copies.get_reg(&cursor, UNW_X86_64_RBP, &fp) >= 0 &&
+			   copies.get_save_loc(&cursor, UNW_X86_64_RBP, &loc) >= 0 &&
+			   loc.type == UNW_SLT_MEMORY;
+		ret[n++] = (struct ghi_unwind_frame){ip, sp, fp, has ? loc.u.addr : 0};
+		if (n > 1 && sp <= ret[n - 2].sp)
+			break; /* no progress: a damaged stack */
+	} while (n < max && copies.step(&cursor) > 0);
+	return n;
+}
+
+void ghi_unwind_forget(void)
+{
+	if (copies.space)
+		copies.flush(copies.space, 0, 0);
+}
+
 bool ghi_unwind_name(uintptr_t ip, char *ret_name, size_t size, uintptr_t *ret_off)
 {
 	unw_word_t off;
@@ -215,6 +413,14 @@ bool ghi_unwind_name(uintptr_t ip, char *ret_name, size_t size, uintptr_t *ret_o
 }
 
 #else /* built without it: only where a thread stands */
+
+void ghi_unwind_open_soon(void)
+{
+}
+
+void ghi_unwind_after_fork(void)
+{
+}
 
 void ghi_unwind_open(bool copies)
 {
@@ -233,6 +439,16 @@ int ghi_unwind_copy(const struct ghi_unwind_copy *c, uintptr_t *ret_ips, int max
 {
 	ret_ips[0] = c->pc;
 	return 1;
+}
+
+int ghi_unwind_frames(const struct ghi_unwind_copy *c, struct ghi_unwind_frame *ret, int max)
+{
+	ret[0] = (struct ghi_unwind_frame){.ip = c->pc, .sp = c->sp};
+	return 1;
+}
+
+void ghi_unwind_forget(void)
+{
 }
 
 bool ghi_unwind_name(uintptr_t ip, char *ret_name, size_t size, uintptr_t *ret_off)

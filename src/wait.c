@@ -61,6 +61,7 @@ uint32_t ghi_wait_park_until(struct ghi_gthread *self, uint64_t deadline)
 	if (deadline == GHI_NEVER)
 		return ghi_park(self);
 	struct ghi_timer t;
+	self->deadline = deadline;
 	ghi_timer_start(&t, self, deadline);
 	uint32_t why = ghi_park(self);
 	ghi_timer_cancel(&t);

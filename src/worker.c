@@ -234,6 +234,7 @@ static void sleep_now(struct ghi_worker *w)
 	for (;;) {
 		if (w->polling) {
 			ghi_poller_sleep();
+			ghi_clock_note(ghi_now()); /* it stood still meanwhile */
 			if (load_acquire(&w->wake)) {
 				left_poller(w);
 				return; /* somebody gave us a slot */

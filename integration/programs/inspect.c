@@ -1,0 +1,166 @@
+/* Threads that wait for one thing of each kind, for `greenhook dump`; "deadlock": two that wait for
+ * each other's mutex; "many N": N of them at one place.  Ends when its stdin does. */
+#include "check.h"
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <semaphore.h>
+#include <signal.h>
+#include <sys/socket.h>
+
+static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER, a = PTHREAD_MUTEX_INITIALIZER,
+		       b = PTHREAD_MUTEX_INITIALIZER, cond_mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static pthread_barrier_t both;
+static sem_t sem;
+static int pipe_fd[2], listener, client;
+static pthread_t sleeper;
+
+void *waits_for_mutex(void *arg)
+{
+	pthread_mutex_lock(&held);
+	return arg;
+}
+
+void *waits_for_rwlock(void *arg)
+{
+	pthread_rwlock_rdlock(&rwlock);
+	return arg;
+}
+
+void *waits_for_cond(void *arg)
+{
+	pthread_mutex_lock(&cond_mutex);
+	pthread_cond_wait(&cond, &cond_mutex);
+	return arg;
+}
+
+void *waits_for_sem(void *arg)
+{
+	sem_wait(&sem);
+	return arg;
+}
+
+void *waits_for_pipe(void *arg)
+{
+	char c;
+	return read(pipe_fd[0], &c, 1) < 0 ? NULL : arg;
+}
+
+void *waits_in_accept(void *arg)
+{
+	accept(listener, NULL, NULL);
+	accept(listener, NULL, NULL);
+	return arg;
+}
+
+void *waits_for_peer(void *arg)
+{
+	char c;
+	return recv(client, &c, 1, 0) < 0 ? NULL : arg;
+}
+
+void *waits_in_poll(void *arg)
+{
+	struct pollfd p = {.fd = pipe_fd[0], .events = POLLIN};
+	poll(&p, 1, 3600 * 1000);
+	return arg;
+}
+
+void *sleeps(void *arg)
+{
+	pthread_setname_np(pthread_self(), "a \"name\"\t\xff\n");
+	sleep(3600);
+	return arg;
+}
+
+void *joins(void *arg)
+{
+	pthread_join(sleeper, NULL);
+	return arg;
+}
+
+static void *takes(pthread_mutex_t *first, pthread_mutex_t *second)
+{
+	pthread_mutex_lock(first);
+	pthread_barrier_wait(&both);
+	pthread_mutex_lock(second);
+	return NULL;
+}
+
+void *takes_a_then_b(void *arg)
+{
+	return takes(&a, &b);
+}
+
+void *takes_b_then_a(void *arg)
+{
+	return takes(&b, &a);
+}
+
+static volatile int stop;
+void *computes(void *arg)
+{
+	while (!stop)
+		;
+	return arg;
+}
+
+static void listen_somewhere(void)
+{
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+	socklen_t n = sizeof(in);
+	MUST((listener = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+	MUST(bind(listener, (struct sockaddr *)&in, sizeof(in)) == 0 && listen(listener, 1) == 0);
+	MUST(getsockname(listener, (struct sockaddr *)&in, &n) == 0);
+	MUST((client = socket(AF_INET, SOCK_STREAM, 0)) >= 0);
+	MUST(connect(client, (struct sockaddr *)&in, sizeof(in)) == 0);
+	printf("port %d\n", ntohs(in.sin_port));
+}
+
+static void each(void)
+{
+	sem_init(&sem, 0, 0);
+	MUST(pipe(pipe_fd) == 0);
+	listen_somewhere();
+	pthread_mutex_lock(&held);
+	pthread_rwlock_wrlock(&rwlock);
+	sleeper = spawn(sleeps, NULL);
+	void *(*all[])(void *) = {waits_for_mutex, waits_for_rwlock, waits_for_cond,
+				  waits_for_sem,   waits_for_pipe,   waits_in_accept,
+				  waits_for_peer,  waits_in_poll,    joins};
+	for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++)
+		spawn(all[i], NULL);
+}
+
+int main(int argc, char **argv)
+{
+	const char *what = argc > 1 ? argv[1] : "each";
+	char c;
+
+	if (!strcmp(what, "each")) {
+		each();
+	} else if (!strcmp(what, "deadlock")) {
+		pthread_barrier_init(&both, NULL, 2);
+		spawn(takes_a_then_b, NULL);
+		spawn(takes_b_then_a, NULL);
+	} else if (!strcmp(what, "hang")) {
+		for (int i = 0; i < 3; i++)
+			spawn(computes, NULL);
+	} else if (!strcmp(what, "many")) {
+		pthread_attr_t small;
+		pthread_t t;
+		sem_init(&sem, 0, 0);
+		pthread_attr_init(&small);
+		pthread_attr_setstacksize(&small, 32768);
+		for (int i = atoi(argv[2]); i > 0; i--)
+			MUST(pthread_create(&t, &small, waits_for_sem, NULL) == 0);
+	}
+	printf("ready\n");
+	fflush(stdout);
+	while (read(0, &c, 1) > 0)
+		;
+	_exit(0);
+}

@@ -15,6 +15,7 @@
 #include <greenhook/chan.h>
 #include <greenhook/future.h>
 #include <greenhook/group.h>
+#include <greenhook/net.h>
 #include <greenhook/sync.h>
 #include <greenhook/task.h>
 

@@ -163,5 +163,6 @@ Suite *suite_detour(void);
 Suite *suite_hooks(void);
 Suite *suite_native_sync(void);
 Suite *suite_native_chan(void);
+Suite *suite_native_net(void);
 
 #endif

@@ -34,9 +34,15 @@ static inline void ghi_party_wake(struct ghi_party *p, struct ghi_gthread **ret_
 		ghi_party_wake_kernel(p);
 }
 
-#define GHI_CHAN_WAKE(party, arg) ghi_party_wake(party, arg)
-#define GHI_CHAN_COPY(to, from, n)                                                                 \
-	((n) == 8 ? memcpy(to, from, 8) : (n) == 4 ? memcpy(to, from, 4) : memcpy(to, from, n))
+#define GHI_CHAN_WAKE(party, arg)  ghi_party_wake(party, arg)
+#define GHI_CHAN_COPY(to, from, n) ghi_chan_copy(to, from, n)
+static inline void ghi_chan_copy(void *to, const void *from, size_t n)
+{
+	if (n == 8)
+		memcpy(to, from, 8);
+	else if (n) /* elements without bytes may have no address */
+		memcpy(to, from, n);
+}
 #include "src/proto/chan_core.h"
 
 #define GHI_CHAN_MAGIC 0x6e616863u

@@ -83,7 +83,11 @@ bool ghi_io_ready(int fd, int dir)
 {
 	struct pollfd p = {.fd = fd, .events = dir == GHI_RD ? POLLIN : POLLOUT};
 	struct timespec now = {0, 0};
-	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) != 0;
+	long r;
+	do /* a kick came in it: nothing was ready, but look again */
+		r = ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8);
+	while (r == -EINTR);
+	return r != 0;
 }
 
 /* A number that was reused behind our back may be no file any more: after a call that took long it

@@ -74,13 +74,26 @@ static void set_sample(struct ghi_pollset *set)
 	}
 }
 
+/* The kernel ends even a call without a wait for a kick that comes in it, which is for us to judge:
+ * a handler ran, a cancellation is due, or it was nothing. */
+static long ask_kernel(struct ghi_gthread *self, long (*ask)(void *), void *arg)
+{
+	for (;;) {
+		long r = ask(arg);
+		if (r != -EINTR || self->sig_ran)
+			return r;
+		if (ghi_cancel_requested(self))
+			return -ECANCELED;
+	}
+}
+
 /* Asks until something is ready, the deadline comes or a handler ran. */
 static long wait_loop(struct ghi_gthread *self, struct ghi_pollset *set, uint64_t deadline,
 		      long (*ask)(void *), void *arg)
 {
 	for (;;) {
 		set_sample(set);
-		long r = ask(arg);
+		long r = ask_kernel(self, ask, arg);
 		if (r != 0)
 			return r;
 		if (self->sig_ran)
@@ -88,10 +101,8 @@ static long wait_loop(struct ghi_gthread *self, struct ghi_pollset *set, uint64_
 		if (deadline == 0 || (deadline != GHI_NEVER && ghi_now() >= deadline))
 			return 0;
 		int w = ghi_wait_set(self, set, deadline);
-		if (w == -ETIMEDOUT) {
-			r = ask(arg);
-			return r;
-		}
+		if (w == -ETIMEDOUT)
+			return ask_kernel(self, ask, arg);
 		if (w == -EINTR || w == -ECANCELED) {
 			if (w == -ECANCELED && ghi_cancel_requested(self))
 				return w;
@@ -127,7 +138,7 @@ static int poll_until(struct ghi_gthread *self, struct pollfd *f, nfds_t n, uint
 	long r = mask_read(&m, mask);
 	/* The common case needs no set: something is ready, or nobody wants to wait. */
 	if (r == 0)
-		r = ask_poll(&call);
+		r = ask_kernel(self, ask_poll, &call);
 	if (r == 0 && (deadline != 0 || mask)) {
 		struct ghi_pollset *set = set_new(&room, n);
 		if (!set)
@@ -293,7 +304,7 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 	struct masked m;
 	ret = mask_read(&m, mask);
 	if (ret == 0 && mask)
-		ret = ask_select(&c);
+		ret = ask_kernel(self, ask_select, &c);
 	if (ret == 0) {
 		mask_enter(self, &m);
 		ret = wait_loop(self, set, deadline, ask_select, &c);

@@ -93,8 +93,6 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 	if (!g)
 		return EAGAIN;
 	ghi_life_inherit(g, self);
-	if (own_mask)
-		g->sigmask = ghi_signal_mask_of(&mask);
 	int r = attr.bind ? ghi_affinity_explicit(g, &attr.cpus) : 0;
 	if (r == 0 && attr.explicit_sched) {
 		g->flags |= GHI_G_SCHED;
@@ -107,7 +105,7 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		return r;
 	}
 	*t = (pthread_t)g->tp; /* before it runs: the thread may look */
-	ghi_life_begin(g);
+	ghi_life_begin(g, own_mask ? ghi_signal_mask_of(&mask) : ghi_life_mask(self));
 	return 0;
 }
 

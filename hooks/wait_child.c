@@ -127,7 +127,7 @@ static int park_on_child(struct ghi_gthread *self, struct waiting *w, uint64_t *
 	struct pollfd p = {.fd = w->pidfd, .events = POLLIN};
 	struct timespec zero = {0};
 	long r = ghi_sys(SYS_ppoll, &p, 1, &zero, NULL, 8); /* (F2) */
-	if (r != 0)
+	if (r != 0 && r != -EINTR /* a kick: not ready */)
 		return r < 0 || p.revents & POLLNVAL ? -ENOSYS : 0;
 	int n = ghi_wait_fd(self, w->pidfd, GHI_RD, seq, ghi_deadline_in(*look_ms * GHI_MS),
 			    GHI_PARK_CHILD);

@@ -50,6 +50,11 @@ def test_process_signals_temporary_masks_and_sigwait(agree):
     agree("sig_process")
 
 
+# A signal was given to a worker's own context that was being made, or to a thread without its mask yet, and was lost.
+def test_signals_while_threads_are_being_made(agree):
+    agree("sig_young")
+
+
 def test_timers_that_notify_one_thread(agree):
     agree("sig_timer")
 

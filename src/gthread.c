@@ -188,6 +188,8 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	g->hog = 0;
 	g->own = NULL;
 	g->sig_pending = 0;
+	/* No signal is for it before it begins, nor for a worker's own context ever. */
+	store_relaxed(&g->sigmask, ~0ull);
 	memset(&g->sig, 0, sizeof(g->sig));
 	g->reason = GHI_PARK_NONE;
 	g->parked_at = ghi_clock_coarse;

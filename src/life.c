@@ -80,21 +80,28 @@ void ghi_life_entry(void *arg)
 
 void ghi_life_inherit(struct ghi_gthread *g, struct ghi_gthread *creator)
 {
-	if (!creator) {
-		sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
+	if (!creator)
 		return;
-	}
-	g->sigmask = creator->sigmask;
 	g->affinity = creator->affinity;
 	g->timer_slack = creator->timer_slack;
 	g->prio = creator->prio;
 	memcpy(g->name, creator->name, sizeof(g->name));
 }
 
-void ghi_life_begin(struct ghi_gthread *g)
+uint64_t ghi_life_mask(struct ghi_gthread *creator)
+{
+	uint64_t mask;
+	if (creator)
+		return creator->sigmask;
+	sys_sigprocmask(SIG_BLOCK, NULL, &mask);
+	return mask;
+}
+
+void ghi_life_begin(struct ghi_gthread *g, uint64_t mask)
 {
 	ghi_runtime_alive(1);
 	ghi_nosig_enter();
+	store_relaxed(&g->sigmask, mask);
 	ghi_signal_thread_begins(g);
 	ghi_ready(g);
 	ghi_nosig_leave();

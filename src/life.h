@@ -10,10 +10,12 @@
 
 /* First code of a gthread that ghi_gthread_new() made. */
 void ghi_life_entry(void *gthread);
-/* Mask, affinity, name and the like of its creator; creator NULL: a kernel thread. */
+/* Affinity, name and the like of its creator; creator NULL: a kernel thread. */
 void ghi_life_inherit(struct ghi_gthread *g, struct ghi_gthread *creator);
-/* It counts as alive and becomes runnable. */
-void ghi_life_begin(struct ghi_gthread *g);
+/* The creator's signal mask. */
+uint64_t ghi_life_mask(struct ghi_gthread *creator);
+/* It counts as alive and becomes runnable; before, it takes no signals. */
+void ghi_life_begin(struct ghi_gthread *g, uint64_t mask);
 /* The running gthread ends: destructors, then the switch that does not return. */
 _Noreturn void ghi_life_end(struct ghi_gthread *self);
 

@@ -192,7 +192,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 		fence_seq_cst(); /* g->task is set: shutdown finds it, or is found */
 		if (load_relaxed(&shutting_down))
 			gh_task_cancel(t);
-		ghi_life_begin(g);
+		ghi_life_begin(g, ghi_life_mask(ghi_self()));
 	}
 	if (r) {
 		fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1);

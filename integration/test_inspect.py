@@ -3,6 +3,7 @@ import collections
 import contextlib
 import json
 import os
+import pty
 import random
 import re
 import signal
@@ -17,6 +18,7 @@ from conftest import ROOT, environment, need_library
 
 GREENHOOK = ROOT / "build" / "greenhook"
 LIMIT = 30
+VERSION = re.search(r"VERSION := (\S+)", (ROOT / "Makefile").read_text())[1]
 
 
 @pytest.fixture
@@ -199,12 +201,12 @@ def test_ps_lists_what_runs_green(green, runtime_dir):
     stale = pathlib_touch(socket_of(runtime_dir, killed))
     rows = {row["pid"]: row for row in json.loads(greenhook("ps", "--json").stdout)}
     assert rows[process.pid]["gthreads"] == 11 and rows[other.pid]["gthreads"] == 6 and killed.pid not in rows
-    assert rows[process.pid]["kernel_threads"] >= 2 and rows[process.pid]["version"] == "0.1.0"
+    assert rows[process.pid]["kernel_threads"] >= 2 and rows[process.pid]["version"] == VERSION
     assert rows[process.pid]["command"].endswith("/inspect each")
     assert not os.path.exists(stale), "what a killed process left behind is removed"
     table = greenhook("ps").stdout.splitlines()
     assert re.match(r" +PID USER +GTHREADS KTHREADS VERSION +COMMAND", table[0])
-    assert any(re.match(rf" *{process.pid} \S+ +11 +\d+ 0\.1\.0 +\S*/inspect each$", line) for line in table)
+    assert any(re.match(rf" *{process.pid} \S+ +11 +\d+ {re.escape(VERSION)} +\S*/inspect each$", line) for line in table)
 
 
 def pathlib_touch(path):
@@ -395,3 +397,94 @@ threads = [threading.Thread(target=body) for _ in range(8)]
         assert re.search(r'\n[2-4]\d gthreads', text)
         for peer in idle:
             peer.close()
+
+
+def stats_of(pid, *options):
+    done = greenhook("stats", "--json", *options, pid)
+    assert done.returncode == 0 and done.stderr == "", done.stderr
+    return json.loads(done.stdout)
+
+
+def test_stats_count_what_happens(green):
+    process, _ = green("inspect", "each")
+    settled(process.pid, 11)
+    before = stats_of(process.pid)
+    assert before["version"] == VERSION and before["values"]["alive"] == 11 and before["values"]["spawned"] == 10
+    assert len(before["slots"]) == 2 and before["latency_ns"] == []
+    expected = {"mutex": 1, "condition": 1, "rwlock": 1, "semaphore": 1, "join": 1, "accept": 1, "poll": 1, "sleep": 1}
+    assert {reason: n for reason, n in before["parks"].items() if reason in expected} == expected
+    for _ in range(20):
+        process.stdin.write("x\n")
+        process.stdin.flush()
+        time.sleep(0.01)
+    after = stats_of(process.pid)
+    assert after["parks"]["read"] > before["parks"]["read"]
+    assert sum(s["switches"] for s in after["slots"]) > sum(s["switches"] for s in before["slots"])
+    assert sum(s["events"] for s in after["slots"]) + after["values"]["poller_sleeps"] > \
+        sum(s["events"] for s in before["slots"]) + before["values"]["poller_sleeps"]
+
+
+def test_latency_is_sampled_while_somebody_asks(green):
+    process, _ = green("inspect", "each")
+    asking = subprocess.Popen([GREENHOOK, "stats", "--json", "--sample", "1500", str(process.pid)], stdout=subprocess.PIPE, text=True)
+    while asking.poll() is None:
+        process.stdin.write("x\n")
+        process.stdin.flush()
+        time.sleep(0.02)
+    histogram = json.loads(asking.stdout.read())["latency_ns"]
+    assert sum(n for _, n in histogram) >= 10 and all(below == 2 << i for i, (below, _) in enumerate(histogram))
+
+
+def test_prometheus(green):
+    process, _ = green("inspect", "each")
+    text = greenhook("stats", "--prometheus", "--sample", "100", process.pid).stdout
+    types, seen = {}, set()
+    for line in text.splitlines():
+        if match := re.fullmatch(r"# TYPE (\w+) (counter|gauge)", line):
+            assert match[1] not in types
+            types[match[1]] = match[2]
+        elif not line.startswith("# HELP "):
+            match = re.fullmatch(r'(\w+)\{pid="\d+"(,\w+="[^"\\]*")?\} \d+', line)
+            assert match and match[1] in types, line
+            assert (types[match[1]] == "counter") == match[1].endswith("_total")
+            assert line.rsplit(" ", 1)[0] not in seen
+            seen.add(line.rsplit(" ", 1)[0])
+    assert f'greenhook_alive{{pid="{process.pid}"}} 11' in text and 'reason="semaphore"} 1' in text
+
+
+def test_top_as_text(green):
+    process, _ = green("inspect", "each")
+    done = greenhook("top", "--seconds", "0.3", "--count", "2", "--sort", "queue", process.pid)
+    assert done.returncode == 0 and done.stdout.count("process ") == 2 and "\033" not in done.stdout
+    assert done.stdout.startswith(f"process {process.pid}, greenhook {VERSION}: 11 gthreads, ")
+    assert "(by queue)" in done.stdout
+
+
+def test_top_on_a_terminal(green):
+    process, _ = green("inspect", "each")
+    pid, fd = pty.fork()
+    if pid == 0:
+        os.execv(GREENHOOK, [str(GREENHOOK), "top", "--seconds", "0.2", str(process.pid)])
+    text = ""
+    def read_until(*words):
+        nonlocal text
+        end = time.monotonic() + LIMIT
+        while not all(word in text for word in words):
+            assert time.monotonic() < end, text
+            text += os.read(fd, 65536).decode()
+    read_until("\033[?1049h", "(by switches)")
+    os.write(fd, b"s")
+    read_until("(by steals)")
+    os.write(fd, b"q")
+    read_until("\033[?1049l")
+    _, status = os.waitpid(pid, 0)
+    os.close(fd)
+    assert status == 0
+
+
+@pytest.mark.parametrize("args", [["stats"], ["stats", "--json", "--prometheus", "1"], ["stats", "--sample", "x", "1"], ["stats", "--what", "1"],
+                                  ["top"], ["top", "--seconds", "0", "1"], ["top", "--sort", "age", "1"], ["top", "--count", "-1", "1"],
+                                  ["dump", "--what", "1"], ["dump"], ["dump", "1", "2"], ["ps", "x"]])
+def test_wrong_arguments(args):
+    done = greenhook(*args)
+    assert done.returncode == 2 and done.stdout == "" and done.stderr.startswith(f"greenhook: {args[0]}: ")

@@ -12,6 +12,8 @@ static const char usage[] =
     "                     PROGRAM [ARGUMENT]...\n"
     "       greenhook ps [--json]\n"
     "       greenhook dump [--all|--json] PID\n"
+    "       greenhook stats [--json|--prometheus] [--sample MS] PID\n"
+    "       greenhook top [--seconds S] [--count N] [--sort KEY] PID\n"
     "       greenhook report PID\n"
     "       greenhook doctor PROGRAM\n"
     "       greenhook coverage [--markdown|--json]\n"
@@ -30,7 +32,10 @@ static const char help[] =
     "ps        list the processes that run green\n"
     "dump      every green thread of a process: state, what it waits for, backtrace;\n"
     "          grouped by backtrace, with --all one by one, with --json for programs\n"
-    "report    the same of a process that runs, if it was started with --report\n"
+    "stats     counters of a process: switches, parks by reason, queues, hand-offs;\n"
+    "          with --sample, how long threads waited from ready to running\n"
+    "top       the same, live; q quits, s sorts\n"
+    "report    which calls blocked kernel threads, if it was started with --report\n"
     "doctor    tell whether PROGRAM will run green, and why not (exit 0: yes, 1: no)\n"
     "coverage  print every libc function greenhook replaces, and how\n"
     "\n"
@@ -42,8 +47,9 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-    {"run", run_main},	 {"doctor", doctor_main}, {"ps", ps_main},
-    {"dump", dump_main}, {"report", report_main}, {"coverage", coverage_main},
+    {"run", run_main},	     {"doctor", doctor_main},	  {"ps", ps_main},
+    {"dump", dump_main},     {"stats", stats_main},	  {"top", top_main},
+    {"report", report_main}, {"coverage", coverage_main},
 };
 
 int usage_error(const char *format, ...)

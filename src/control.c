@@ -15,6 +15,7 @@
 #include "src/runtime.h"
 #include "src/sched.h"
 #include "src/signal.h"
+#include "src/stats.h"
 #include "src/tls.h"
 
 enum { REQUEST = 256, IDLE_MS = 2000, LONGEST_ANSWER_SECONDS = 120 };
@@ -82,6 +83,7 @@ static const struct request {
     {"hello", answer_hello},
     {"report", answer_report},
     {"dump", ghi_inspect_dump},
+    {"stats", ghi_stats_answer},
 };
 
 /* "NAME" or "NAME NUMBER", the number of at most nine digits. */
@@ -267,5 +269,6 @@ void ghi_control_after_fork(void)
 	if (control.peer >= 0)
 		ghi_poller_drop(control.peer);
 	control.wake = control.peer = -1;
+	ghi_stats_after_fork();
 	ghi_control_socket_forget();
 }

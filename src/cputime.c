@@ -28,14 +28,14 @@ void ghi_cputime_charge(struct ghi_worker *w, struct ghi_gthread *ran)
 void ghi_cputime_sample(struct ghi_worker *w, struct ghi_gthread *runs, uint64_t cpu)
 {
 	uint64_t from = load_relaxed(&w->cpu_mark);
-	if (runs && cpu > from && !load_relaxed(&ghi_cputime_exact) &&
+	if (runs && cpu > from && !(load_relaxed(&ghi_cputime_exact) & GHI_SWITCH_CHARGED) &&
 	    cas_acq_rel(&w->cpu_mark, &from, cpu))
 		fetch_add_relaxed(&runs->cpu_ns, cpu - from);
 }
 
 uint64_t ghi_cputime_of(struct ghi_gthread *self, struct ghi_gthread *g)
 {
-	store_relaxed(&ghi_cputime_exact, 1u);
+	fetch_or_acq_rel(&ghi_cputime_exact, (uint32_t)GHI_SWITCH_CHARGED);
 	if (g == self) {
 		ghi_nosig_enter();
 		ghi_cputime_charge(self->worker, self);

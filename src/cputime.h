@@ -16,7 +16,9 @@
 
 #include "src/sched.h"
 
-extern uint32_t ghi_cputime_exact; /* 0 until somebody asks */
+/* What a switch has to do that it rarely has: 0 until somebody asks. */
+enum { GHI_SWITCH_CHARGED = 1, GHI_SWITCH_WATCHED = 2 /* stats.h */ };
+extern uint32_t ghi_cputime_exact;
 
 /* By the worker itself, for the gthread whose time it was. */
 void ghi_cputime_charge(struct ghi_worker *w, struct ghi_gthread *ran);

@@ -157,6 +157,7 @@ struct ghi_gthread {
 	const void *waits_for;
 	uint64_t parked_at; /* ghi_clock_coarse */
 	uint64_t deadline;  /* GHI_NEVER: none */
+	uint64_t ready_at;  /* stats.h; 0: not stamped */
 
 	/* Life cycle. */
 	uint32_t join;	  /* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */

@@ -234,9 +234,17 @@ void ghi_inspect_object(const struct ghi_gthread *g, uint32_t reason, uintptr_t 
 	case GHI_PARK_JOIN: {
 		const struct ghi_gthread *other =
 		    (void *)(waits_for - offsetof(struct ghi_gthread, join)); // NOLINT
-		/* Not unmapped: its joiner waits.  Id and tid are those of this life. */
-		ret->owner_tid = word_at((uintptr_t)&other->tid);
-		ret->owner = ghi_inspect_id_of(ret->owner_tid);
+		/* A pthread, if it is the one that has this tid; a task of the native API is told
+		 * by its address. */
+		int32_t tid = word_at((uintptr_t)&other->tid);
+		uint64_t id = 0;
+		if (tid && ghi_unwind_read((uintptr_t)&other->id, &id, sizeof(id)) == sizeof(id) &&
+		    id && ghi_inspect_id_of(tid) == id) {
+			ret->owner = id;
+			ret->owner_tid = tid;
+		} else {
+			ret->address = waits_for;
+		}
 		return;
 	}
 	case GHI_PARK_READ:

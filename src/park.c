@@ -4,6 +4,10 @@
 
 static void commit_park(struct ghi_gthread *left, struct ghi_worker *w)
 {
+	if (w->slot)
+		w->slot->stats.parks[left->reason]++;
+	else
+		fetch_add_relaxed(&ghi_stats_parks_away[left->reason], (uint64_t)1);
 	if (!ghi_wake_commit(&left->wake)) /* (P4) */
 		ghi_ready(left);	   /* (P5) */
 }

@@ -338,8 +338,16 @@ static void sleep_without_timer(void)
 		timer_expired();
 }
 
+static uint64_t sleeps; /* by the one who sleeps */
+
+uint64_t ghi_poller_sleeps(void)
+{
+	return load_relaxed(&sleeps);
+}
+
 void ghi_poller_sleep(void)
 {
+	store_relaxed(&sleeps, sleeps + 1);
 	store_relaxed(&poller.sleeping, 1u); /* (L1) */
 	fence_seq_cst();		     /* (L2) pairs with (D2) */
 	arm_earliest();

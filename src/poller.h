@@ -42,6 +42,8 @@ void ghi_poller_disarm(int fd);
 int ghi_poller_poll(int timeout_ms);
 /* Sleeps until an event, a deadline or ghi_poller_kick; fires events and timers. */
 void ghi_poller_sleep(void);
+/* How often somebody went to sleep in it. */
+uint64_t ghi_poller_sleeps(void);
 void ghi_poller_kick(void);
 void ghi_poller_timer_added(uint64_t deadline);
 /* Watches for signals of `set` pending in the kernel (ghi_signal_waiters_look); 0 or -errno. */

@@ -49,6 +49,7 @@ static enum { DORMANT, RUNNING, INERT } state;
 static struct ghi_gthread *main_gthread;
 static struct ghi_gthread initial; /* gthread 1 until a fork makes another one main */
 static int64_t alive;
+static uint64_t spawned;
 static int pid; /* written while the process has one thread */
 
 void (*ghi_runtime_on_start)(void), (*ghi_runtime_on_inert)(void);
@@ -255,6 +256,7 @@ static int start(void)
 	ghi_signal_start(main_gthread);
 	/* 9. From here on the hooks see a gthread. */
 	alive = 1;
+	spawned = 0;
 	state = RUNNING;
 	ghi_tls.nosig = 0;
 	ghi_tls.self = main_gthread;
@@ -280,6 +282,11 @@ bool ghi_runtime_ensure(void)
 	return start();
 }
 
+unsigned long ghi_runtime_spawned(void)
+{
+	return load_relaxed(&spawned);
+}
+
 long ghi_runtime_count(void)
 {
 	return load_relaxed(&alive);
@@ -287,6 +294,8 @@ long ghi_runtime_count(void)
 
 void ghi_runtime_alive(int delta)
 {
+	if (delta > 0)
+		fetch_add_relaxed(&spawned, (uint64_t)1);
 	if (fetch_add_acq_rel(&alive, (int64_t)delta) + delta == 0)
 		exit(0); /* the last thread is gone and main left by pthread_exit */
 }

@@ -17,6 +17,8 @@ struct ghi_gthread *ghi_runtime_main(void);
 void ghi_runtime_alive(int delta);
 /* Gthreads that have not ended, main included. */
 long ghi_runtime_count(void);
+/* Those that were ever made. */
+unsigned long ghi_runtime_spawned(void);
 /* Around fork(): no handler of the program runs between the first and the other two.  In the child
  * everything but the caller is gone and the runtime is dormant. */
 void ghi_runtime_fork_prepare(void);

@@ -128,6 +128,9 @@ void ghi_ready_batch(struct ghi_gthread *g)
 
 	if (!g)
 		return;
+	if (__builtin_expect(load_relaxed(&ghi_stats_watching), 0))
+		for (struct ghi_gthread *each = g; each; each = each->next)
+			each->ready_at = ghi_now();
 	/* A worker asleep in the poller may have been handed a slot this very moment, by another
 	 * thread or by its own call below; it becomes the holder only when it is awake. */
 	if (s && (self->flags & GHI_G_NATIVE) && !w->in_sched)
@@ -167,7 +170,15 @@ static void look_around(struct ghi_slot *s)
 	uint64_t now = ghi_now();
 	ghi_clock_note(now);
 	ghi_timers_run(s->timers, now);
-	ghi_poller_poll(0);
+	s->stats.events += (unsigned)ghi_poller_poll(0);
+	s->stats.switches += (uint32_t)(s->tick - s->stats.counted);
+	s->stats.counted = s->tick;
+}
+
+void ghi_sched_queued(size_t *ret_inbox, size_t *ret_hogs)
+{
+	*ret_inbox = load_relaxed(&inbox.length);
+	*ret_hogs = load_relaxed(&hogs.length);
 }
 
 /* The next gthread for a holder in phase SCHED, without stealing or sleeping:
@@ -216,8 +227,10 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 		struct ghi_slot *from = &ghi_slots[(start + i) % ghi_nslots];
 		if (from == s)
 			continue;
-		if ((g = ghi_ring_steal(&s->ring, &from->ring)))
+		if ((g = ghi_ring_steal(&s->ring, &from->ring))) {
+			s->stats.steals++;
 			return g;
+		}
 		if (ghi_timers_next(from->timers) <= now) {
 			ghi_timers_run(from->timers,
 				       now); /* fills our ring, and a thief's must be empty */
@@ -313,8 +326,13 @@ const struct ghi_affinity *ghi_sched_everywhere(void)
 static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi_gthread *to,
 		      ghi_commit_fn commit)
 {
-	if (__builtin_expect(load_relaxed(&ghi_cputime_exact) || !w->slot, 0))
-		ghi_cputime_charge(w, from);
+	uint32_t rare = load_relaxed(&ghi_cputime_exact);
+	if (__builtin_expect(rare || !w->slot, 0)) {
+		if (rare & GHI_SWITCH_CHARGED || !w->slot)
+			ghi_cputime_charge(w, from);
+		if (rare & GHI_SWITCH_WATCHED && w->slot)
+			ghi_stats_resumed(&w->slot->stats, to);
+	}
 	from->switches++;
 	w->commit = commit;
 	w->left = from;

@@ -16,6 +16,7 @@
 #include "src/gthread.h"
 #include "src/proto/ring.h"
 #include "src/proto/slot_word.h"
+#include "src/stats.h"
 
 enum { GHI_MAX_SLOTS = 256 };
 
@@ -32,6 +33,7 @@ struct ghi_slot {
 	struct ghi_gthread *running; /* read by the monitor as a hint */
 	unsigned index;
 	uint32_t rng;
+	struct ghi_slot_stats stats; /* read by whoever asks */
 	/* Monitor only. */
 	uint32_t seen_tick;
 	uintptr_t seen_owner;
@@ -166,6 +168,8 @@ struct ghi_gthread *ghi_sched_take_waiting(struct ghi_slot *s);
 bool ghi_sched_others_wait(const struct ghi_slot *s);
 void ghi_sched_resume(struct ghi_worker *w, struct ghi_gthread *next);
 void ghi_sched_inbox_push(struct ghi_gthread *g);
+/* Lengths of the queues that all slots share, as hints. */
+void ghi_sched_queued(size_t *ret_inbox, size_t *ret_hogs);
 void ghi_sched_after_fork(void);
 
 #endif

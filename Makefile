@@ -189,7 +189,11 @@ demo: setup
 	$(Q)$(MAKE) --no-print-directory all programs
 	$(Q)$(PYTHON) bench/demo.py
 
+# gdb looks below /usr/share/gdb/auto-load: with another PREFIX it has to be told (man 7 greenhook).
+GDBDIR ?= $(PREFIX)/share/gdb/auto-load
 install: all
+	install -d $(DESTDIR)$(GDBDIR)$(LIBDIR)
+	install -m 644 preload/gdb/greenhook-gdb.py $(DESTDIR)$(GDBDIR)$(LIBDIR)/libgreenhook.so.$(VERSION)-gdb.py
 	install -d $(DESTDIR)$(PREFIX)/bin $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(PREFIX)/include/greenhook \
 		$(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man3 $(DESTDIR)$(PREFIX)/share/man/man7
 	install -m 755 $(B)/greenhook $(DESTDIR)$(PREFIX)/bin/greenhook

@@ -34,7 +34,7 @@ const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
 static uint32_t next_tid;
 static uint64_t next_id = 1;
 
-static struct ghi_gthread *all; /* pushed by compare-and-swap, never popped */
+struct ghi_gthread *ghi_gthread_newest; /* pushed by compare-and-swap, never popped */
 
 /* One pool per size of mapping; programs use one or two sizes. */
 static struct pool {
@@ -59,7 +59,7 @@ int32_t ghi_gthread_new_tid(void)
 
 struct ghi_gthread *ghi_gthread_all(void)
 {
-	return load_acquire(&all); /* pairs with the swap in enlist() */
+	return load_acquire(&ghi_gthread_newest); /* pairs with the swap in enlist() */
 }
 
 size_t ghi_gthread_default_stack(void)
@@ -137,10 +137,10 @@ static struct ghi_gthread *map_new(size_t map_size, size_t guard)
 		ghi_sys(SYS_munmap, map, map_size);
 		return NULL;
 	}
-	struct ghi_gthread *seen = load_relaxed(&all);
+	struct ghi_gthread *seen = load_relaxed(&ghi_gthread_newest);
 	do
 		g->all_next = seen;
-	while (!cas_release(&all, &seen, g)); /* pairs with ghi_gthread_all */
+	while (!cas_release(&ghi_gthread_newest, &seen, g)); /* pairs with ghi_gthread_all */
 	return g;
 }
 
@@ -284,7 +284,7 @@ void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 	 * a dlopen() that comes when they are in use again.  All of them or none: after a clone()
 	 * alone they are still there. */
 	bool known = false, listed = false;
-	for (struct ghi_gthread *g = all; g; g = g->all_next) {
+	for (struct ghi_gthread *g = ghi_gthread_newest; g; g = g->all_next) {
 		if (g == survivor || !g->map) /* !map: its page is older than the list's head */
 			continue;
 		listed = known ? listed : ghi_tls_listed(g->tp);

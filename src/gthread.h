@@ -292,6 +292,7 @@ struct ghi_gthread *ghi_gthread_of_tid(int32_t tid);
 struct ghi_gthread *ghi_gthread_by_tid(int32_t tid);
 /* Every mapping ever made, newest first, linked by all_next. */
 struct ghi_gthread *ghi_gthread_all(void);
+extern struct ghi_gthread *ghi_gthread_newest; /* for debuggers */
 size_t ghi_gthread_default_stack(void);
 int32_t ghi_gthread_new_tid(void);
 void ghi_gthread_seed_tids(int pid);

@@ -46,7 +46,7 @@ int (*ghi_real_clock_gettime)(clockid_t, struct timespec *);
 int (*ghi_real_sigaction)(int, const struct sigaction *, struct sigaction *);
 
 static enum { DORMANT, RUNNING, INERT } state;
-static struct ghi_gthread *main_gthread;
+struct ghi_gthread *ghi_runtime_main_gthread;
 static struct ghi_gthread initial; /* gthread 1 until a fork makes another one main */
 static int64_t alive;
 static uint64_t spawned;
@@ -71,7 +71,7 @@ bool ghi_runtime_inert(void)
 
 struct ghi_gthread *ghi_runtime_main(void)
 {
-	return main_gthread;
+	return ghi_runtime_main_gthread;
 }
 
 /* "max 100000" or "quota period" of cgroup v2; 0 when there is no limit. */
@@ -228,14 +228,15 @@ static int start(void)
 	/* 5. The calling thread becomes gthread 1 on worker 0. */
 	ghi_gthread_seed_tids(sys_getpid());
 	ghi_clock_note(ghi_now());
-	main_gthread = adopt_main();
+	ghi_runtime_main_gthread = adopt_main();
 	unregister_rseq();
-	if (ghi_worker_start_first(main_gthread) < 0) {
+	if (ghi_worker_start_first(ghi_runtime_main_gthread) < 0) {
 		ghi_poller_after_fork();
-		main_gthread = NULL;
+		ghi_runtime_main_gthread = NULL;
 		return inert("out of memory");
 	}
-	main_gthread->cpu_ns = main_gthread->worker->cpu_mark = ghi_cputime_of_tid(sys_gettid());
+	ghi_runtime_main_gthread->cpu_ns = ghi_runtime_main_gthread->worker->cpu_mark =
+	    ghi_cputime_of_tid(sys_gettid());
 	/* 6. What must be done before there is a second thread. */
 	pid = sys_getpid();
 	ghi_signal_before_threads();
@@ -245,7 +246,7 @@ static int start(void)
 	 *    that the process has threads now. */
 	if ((r = ghi_monitor_start())) {
 		ghi_poller_after_fork();
-		main_gthread = NULL;
+		ghi_runtime_main_gthread = NULL;
 		return inert("the system lets it make no thread");
 	}
 	/* 8. Signals and reports. */
@@ -253,13 +254,13 @@ static int start(void)
 	ghi_control_open();
 	if (ghi_config.report)
 		ghi_blocked_start();
-	ghi_signal_start(main_gthread);
+	ghi_signal_start(ghi_runtime_main_gthread);
 	/* 9. From here on the hooks see a gthread. */
 	alive = 1;
 	spawned = 0;
 	state = RUNNING;
 	ghi_tls.nosig = 0;
-	ghi_tls.self = main_gthread;
+	ghi_tls.self = ghi_runtime_main_gthread;
 	ghi_debug(1, "running: %u slots, thread pointer by %s", ghi_nslots,
 		  ghi_have_fsgsbase ? "wrfsbase" : "arch_prctl");
 	return 1;
@@ -342,7 +343,7 @@ void ghi_runtime_fork_child(void)
 	ghi_tls.nosig = 0;
 	ghi_tls.tid = 0;
 	ghi_tls.home = self;
-	main_gthread = NULL;
+	ghi_runtime_main_gthread = NULL;
 	if (self) {
 		ghi_gthread_prio_after_fork(self);
 		self->wake = GHI_WAKE_IDLE;

@@ -13,6 +13,7 @@
 bool ghi_runtime_ensure(void);
 /* Gthread 1, or NULL while dormant. */
 struct ghi_gthread *ghi_runtime_main(void);
+extern struct ghi_gthread *ghi_runtime_main_gthread; /* for debuggers */
 /* The main gthread has called pthread_exit, others go on. */
 void ghi_runtime_alive(int delta);
 /* Gthreads that have not ended, main included. */

@@ -113,6 +113,7 @@ void ghi_blocking_end(struct ghi_gthread *self);
 /* worker_make.c */
 int ghi_worker_start_first(struct ghi_gthread *main_thread);
 struct ghi_worker *ghi_worker_all(void);
+extern struct ghi_worker *ghi_worker_newest; /* for debuggers */
 /* Those that run whatever is runnable: not the owned ones. */
 unsigned ghi_worker_count(void);
 void ghi_worker_discount(void);

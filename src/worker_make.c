@@ -25,12 +25,12 @@ static struct {
 	struct ghi_worker *first; /* without a kernel thread, or about to be */
 } shelf;
 
-static struct ghi_worker *all_workers; /* newest first; pushed only */
+struct ghi_worker *ghi_worker_newest; /* newest first; pushed only */
 static uint32_t nworkers;
 
 struct ghi_worker *ghi_worker_all(void)
 {
-	return load_acquire(&all_workers);
+	return load_acquire(&ghi_worker_newest);
 }
 
 unsigned ghi_worker_count(void)
@@ -129,10 +129,10 @@ static void enlist(struct ghi_worker *w)
 	if (w->enlisted)
 		return;
 	w->enlisted = true;
-	struct ghi_worker *seen = load_relaxed(&all_workers);
+	struct ghi_worker *seen = load_relaxed(&ghi_worker_newest);
 	do
 		w->all_next = seen;
-	while (!cas_release(&all_workers, &seen, w));
+	while (!cas_release(&ghi_worker_newest, &seen, w));
 }
 
 int ghi_worker_clone(struct ghi_worker *w)
@@ -213,6 +213,6 @@ void ghi_worker_forget_all(void)
 {
 	shelf.lock = 0;
 	shelf.first = NULL;
-	all_workers = NULL;
+	ghi_worker_newest = NULL;
 	nworkers = 0;
 }

@@ -22,72 +22,11 @@ bool ghi_io_nonblock(int fd, struct ghi_fd *e)
 	return e->nonblock;
 }
 
-enum ghi_fd_kind ghi_io_socket_kind(int domain, int type)
-{
-	if ((type & ~(SOCK_NONBLOCK | SOCK_CLOEXEC)) != SOCK_STREAM)
-		return GHI_FD_SOCKET;
-	if (domain == AF_INET || domain == AF_INET6)
-		return GHI_FD_TCP;
-	return domain == AF_UNIX ? GHI_FD_UNIX_STREAM : GHI_FD_SOCKET;
-}
-
-static uint64_t socket_timeout(int fd, int dir)
-{
-	struct timeval t = {0};
-	socklen_t n = sizeof(t);
-	ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, dir == GHI_RD ? SO_RCVTIMEO : SO_SNDTIMEO, &t, &n);
-	return (uint64_t)t.tv_sec * GHI_SEC + (uint64_t)t.tv_usec * GHI_US;
-}
-
-/* /dev/null, zero, full and urandom: nothing to wait for. */
-static bool answers_always(dev_t dev)
-{
-	unsigned n = minor(dev);
-	return major(dev) == 1 && (n == 3 || n == 5 || n == 7 || n == 9);
-}
-
-void ghi_io_classify(int fd, struct ghi_fd *e)
-{
-	struct stat st;
-	int domain = 0, type = 0;
-	socklen_t n = sizeof(int);
-
-	if (e->kind != GHI_FD_UNKNOWN || ghi_sys(SYS_fstat, fd, &st) < 0)
-		return;
-	/* Files: a call that may wait for the disk takes the whole request, as natively; RWF_NOWAIT
-	 * would answer with the part that is cached. */
-	if (S_ISREG(st.st_mode) || S_ISBLK(st.st_mode) || S_ISDIR(st.st_mode)) {
-		e->kind = GHI_FD_FILE;
-	} else if (S_ISCHR(st.st_mode)) {
-		e->kind = answers_always(st.st_rdev) ? GHI_FD_FILE : GHI_FD_CHAR;
-	} else if (!S_ISSOCK(st.st_mode)) {
-		e->kind = (st.st_mode & S_IFMT) ? GHI_FD_POLLED : GHI_FD_ANON;
-	} else if (ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
-		   ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_TYPE, &type, &n) == 0) {
-		/* Where it comes from somebody may have set timeouts already. */
-		e->timeout[GHI_RD] = socket_timeout(fd, GHI_RD);
-		e->timeout[GHI_WR] = socket_timeout(fd, GHI_WR);
-		e->kind = (uint8_t)ghi_io_socket_kind(domain, type);
-	}
-}
-
 static short events_now(int fd, short events)
 {
 	struct pollfd p = {.fd = fd, .events = events};
 	struct timespec now = {0, 0};
 	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) > 0 ? p.revents : 0;
-}
-
-/* Without an answer: the call itself knows, and is handed off while it blocks. */
-bool ghi_io_ready(int fd, int dir)
-{
-	struct pollfd p = {.fd = fd, .events = dir == GHI_RD ? POLLIN : POLLOUT};
-	struct timespec now = {0, 0};
-	long r;
-	do /* a kick came in it: nothing was ready, but look again */
-		r = ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8);
-	while (r == -EINTR);
-	return r != 0;
 }
 
 /* A number that was reused behind our back may be no file any more: after a call that took long it
@@ -120,7 +59,7 @@ long ghi_io_file(struct ghi_gthread *self, int fd, struct ghi_fd *e, long nr, vo
 /* The socket's timeout ended the wait.  It is remembered by number: does it stand? */
 static bool timeout_stands(struct ghi_io *io, struct ghi_fd *e)
 {
-	uint64_t now = socket_timeout(io->fd, io->dir);
+	uint64_t now = ghi_fd_socket_timeout(io->fd, io->dir);
 	if (now == e->timeout[io->dir])
 		return true;
 	e->timeout[io->dir] = now;
@@ -139,7 +78,7 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 	if (!e) /* no such number, or one beyond our table */
 		return BLOCKING_RESTART(self, io->block(io));
 	if (!io->queue)
-		ghi_io_classify(io->fd, e);
+		ghi_fd_classify(io->fd, e);
 	if (e->kind == GHI_FD_FILE && !io->queue)
 		return on_kernel_thread(self, io, e);
 	if (!io->tried)
@@ -279,7 +218,7 @@ long ghi_io_nowait(struct ghi_io *io, struct ghi_fd *e, long nr, const struct io
 	}
 	/* Terminals, old kernels: readiness first.  If another process is faster, the kernel thread
 	 * waits and the monitor hands its slot on. */
-	if (!ghi_io_ready(io->fd, io->dir) && !answers_at_once(io->fd, e, io->dir, v, n))
+	if (!ghi_fd_ready_now(io->fd, io->dir) && !answers_at_once(io->fd, e, io->dir, v, n))
 		return -EAGAIN;
 	struct ghi_gthread *self = ghi_self();
 	long r = BLOCKING_RESTART(self, ghi_sys_point(self, plain, io->fd, v, n));
@@ -293,7 +232,7 @@ long ghi_io_read(struct ghi_io *io, struct ghi_fd *e, void *buf, size_t n)
 		if (r != -ENOTSOCK)
 			return r;
 		e->kind = GHI_FD_UNKNOWN; /* the number was reused behind our back */
-		ghi_io_classify(io->fd, e);
+		ghi_fd_classify(io->fd, e);
 	}
 	struct iovec v = {buf, n};
 	return ghi_io_nowait(io, e, SYS_preadv2, &v, 1);
@@ -306,7 +245,7 @@ long ghi_io_write(struct ghi_io *io, struct ghi_fd *e, const void *buf, size_t n
 		if (r != -ENOTSOCK)
 			return r;
 		e->kind = GHI_FD_UNKNOWN;
-		ghi_io_classify(io->fd, e);
+		ghi_fd_classify(io->fd, e);
 	}
 	struct iovec v = {(void *)buf, n};
 	return ghi_io_nowait(io, e, SYS_pwritev2, &v, 1);

@@ -8,7 +8,7 @@
 #define GHI_HOOK_IO_H
 
 #include "hooks/hook.h"
-#include "src/fdtab.h"
+#include "src/fdkind.h"
 #include "src/wait.h"
 
 struct ghi_io {
@@ -41,12 +41,6 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io);
 /* Is the open file description non-blocking?  What is remembered is believed while only this
  * process can change it, and never when the answer would be EAGAIN. */
 bool ghi_io_nonblock(int fd, struct ghi_fd *e);
-/* The kind of a socket made with these; flags in type are ignored. */
-enum ghi_fd_kind ghi_io_socket_kind(int domain, int type);
-/* What kind of thing the number is, asked once; its entry remembers. */
-void ghi_io_classify(int fd, struct ghi_fd *e);
-/* Readiness of one direction right now. */
-bool ghi_io_ready(int fd, int dir);
 
 /* One read or write without blocking on whatever fd is; for try functions. */
 long ghi_io_read(struct ghi_io *io, struct ghi_fd *e, void *buf, size_t n);

@@ -76,7 +76,7 @@ static long recv_any(struct ghi_gthread *self, int fd, struct call *c)
 	long r;
 
 	if (e)
-		ghi_io_classify(fd, e);
+		ghi_fd_classify(fd, e);
 	if (!e || io.dontwait || ghi_io_nonblock(fd, e) || !is_stream(fd, e))
 		return ghi_io_run(self, &io);
 	if (c->m && ghi_copy_in(&copy, c->m, sizeof(copy)) < 0)

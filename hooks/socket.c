@@ -10,7 +10,7 @@ EXPORT int socket(int domain, int type, int proto)
 {
 	int fd = REAL(socket)(domain, type, proto);
 	if (fd >= 0) /* single-threaded so far: only what an earlier socket left is dropped */
-		ghi_fd_fresh(fd, ghi_self() ? ghi_io_socket_kind(domain, type) : GHI_FD_UNKNOWN);
+		ghi_fd_fresh(fd, ghi_self() ? ghi_fd_socket_kind(domain, type) : GHI_FD_UNKNOWN);
 	return fd;
 }
 
@@ -18,8 +18,8 @@ EXPORT int socketpair(int domain, int type, int proto, int sv[2])
 {
 	int r = REAL(socketpair)(domain, type, proto, sv);
 	if (r == 0 && ghi_self()) {
-		ghi_fd_fresh(sv[0], ghi_io_socket_kind(domain, type));
-		ghi_fd_fresh(sv[1], ghi_io_socket_kind(domain, type));
+		ghi_fd_fresh(sv[0], ghi_fd_socket_kind(domain, type));
+		ghi_fd_fresh(sv[1], ghi_fd_socket_kind(domain, type));
 	}
 	return r;
 }
@@ -75,7 +75,7 @@ static long finish_connect(struct ghi_gthread *self, int fd, struct ghi_fd *e,
 	self->sig_ran = 0;
 	for (;;) {
 		uint32_t seq = load_acquire(&e->seq[GHI_WR]);
-		if (ghi_io_ready(fd, GHI_WR))
+		if (ghi_fd_ready_now(fd, GHI_WR))
 			return BLOCKING(self, ghi_sys_program(SYS_connect, fd, a, n));
 		int w = ghi_wait_fd(self, fd, GHI_WR, seq, deadline, GHI_PARK_CONNECT);
 		if (w == -ETIMEDOUT)
@@ -98,7 +98,7 @@ EXPORT int connect(int fd, const struct sockaddr *a, socklen_t n)
 	ghi_cancel_point(self);
 	if (!e || ghi_io_nonblock(fd, e))
 		return (int)ghi_ret(ghi_sys_program(SYS_connect, fd, a, n));
-	ghi_io_classify(fd, e);
+	ghi_fd_classify(fd, e);
 	/* Datagrams: only a note in the kernel's books.  A file that others may share keeps its
 	 * flags: the kernel waits. */
 	if (e->kind == GHI_FD_SOCKET || e->shared || !ghi_fd_private(e))
@@ -127,7 +127,7 @@ static long accept_alone(struct ghi_gthread *self, struct ghi_io *io, struct ghi
 {
 	GHI_HELD(right);
 	struct accept_args *a = io->args;
-	return ghi_hold_listener(&right, e) && ghi_io_ready(io->fd, GHI_RD)
+	return ghi_hold_listener(&right, e) && ghi_fd_ready_now(io->fd, GHI_RD)
 		   ? BLOCKING(self, ghi_sys_point(self, SYS_accept4, io->fd, a->a, a->n, a->flags))
 		   : -EAGAIN;
 }
@@ -182,7 +182,7 @@ static int accept_any(struct ghi_gthread *self, int fd, struct sockaddr *a, sock
 			    .restarts = true,
 			    .dontwait = !e || ghi_io_nonblock(fd, e)};
 	if (e)
-		ghi_io_classify(fd, e);
+		ghi_fd_classify(fd, e);
 	/* Nothing to wait for: the kernel's refusal comes at once. */
 	if (!e || !(e->listens = e->listens || listens(fd))) {
 		long other =

@@ -36,7 +36,7 @@ static long wait_ready(struct ghi_gthread *self, int fd, int dir, bool point)
 	deadline = e->timeout[dir] ? ghi_deadline_in(e->timeout[dir]) : GHI_NEVER;
 	for (;;) {
 		uint32_t seq = load_acquire(&e->seq[dir]);
-		if (ghi_io_ready(fd, dir) || ghi_io_nonblock(fd, e))
+		if (ghi_fd_ready_now(fd, dir) || ghi_io_nonblock(fd, e))
 			return 0;
 		int w = ghi_wait_fd(self, fd, dir, seq, deadline,
 				    dir == GHI_RD ? GHI_PARK_READ : GHI_PARK_WRITE);
@@ -91,8 +91,8 @@ static long pipes(struct ghi_gthread *self, struct ghi_offload *c, int flag_arg,
 			return w;
 		/* An end with O_NONBLOCK is not waited for: then the kernel's word counts, as it
 		 * does where there is nothing to try or the try keeps failing. */
-		bool in_ready = in < 0 || ghi_io_ready(in, GHI_RD);
-		bool out_ready = out < 0 || ghi_io_ready(out, GHI_WR);
+		bool in_ready = in < 0 || ghi_fd_ready_now(in, GHI_RD);
+		bool out_ready = out < 0 || ghi_fd_ready_now(out, GHI_WR);
 		struct ghi_fd *ei = ghi_fd_peek(in), *eo = ghi_fd_peek(out);
 		if ((in_ready && out_ready && (!probe || stubborn++ == 3)) ||
 		    (!in_ready && ei && ghi_io_nonblock(in, ei)) ||
@@ -149,7 +149,7 @@ EXPORT ssize_t sendfile(int out, int in, off_t *at, size_t n)
 		return ghi_ret(move(self, &c));
 	self->sig_ran = 0;
 	while (done < n) {
-		if (!ghi_io_ready(out, GHI_WR)) {
+		if (!ghi_fd_ready_now(out, GHI_WR)) {
 			c.a[3] = 0; /* what is wrong with it is said before it waits */
 			long bad = move(self, &c);
 			long w = bad < 0 ? bad : wait_ready(self, out, GHI_WR, false);

@@ -13,6 +13,7 @@
 
 #include <greenhook/base.h>
 #include <greenhook/chan.h>
+#include <greenhook/file.h>
 #include <greenhook/future.h>
 #include <greenhook/group.h>
 #include <greenhook/net.h>

@@ -164,5 +164,6 @@ Suite *suite_hooks(void);
 Suite *suite_native_sync(void);
 Suite *suite_native_chan(void);
 Suite *suite_native_net(void);
+Suite *suite_native_file(void);
 
 #endif

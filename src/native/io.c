@@ -4,11 +4,19 @@
 
 #include "src/native/io.h"
 
-bool ghi_native_ready(int fd, int dir)
+long ghi_native_syscall(long nr, const long a[6])
 {
-	struct pollfd p = {.fd = fd, .events = dir == GHI_RD ? POLLIN : POLLOUT};
-	struct timespec now = {0, 0};
-	return ghi_sys(SYS_ppoll, &p, 1, &now, NULL, 8) != 0;
+	for (;;) {
+		struct ghi_gthread *self = ghi_self();
+		if (ghi_native_cancelled())
+			return -ECANCELED;
+		long r = self ? GHI_NATIVE_BLOCKING(
+				    GHI_FAULT(GHI_FAULT_PROGRAM, nr,
+					      ghi_cancel_syscall(ghi_cancel_word(self), nr, a)))
+			      : ghi_sys_program(nr, a[0], a[1], a[2], a[3], a[4], a[5]);
+		if (r != -EINTR)
+			return r;
+	}
 }
 
 /* A kernel thread, or a descriptor that our poller cannot have: 0: look again. */

@@ -8,7 +8,7 @@
 #ifndef GHI_NATIVE_IO_H
 #define GHI_NATIVE_IO_H
 
-#include "src/fdtab.h"
+#include "src/fdkind.h"
 #include "src/native/until.h"
 #include "src/wait.h"
 
@@ -25,18 +25,24 @@ struct ghi_native_io {
 
 /* A result or -errno; with waits unset what the first try says. */
 long ghi_native_io(struct ghi_native_io *io, bool waits, gh_time until);
-/* Ready right now, or with an answer that is no -EAGAIN. */
-bool ghi_native_ready(int fd, int dir);
-/* A call that may hold the kernel thread; handlers of the program run after it. */
+/* A call that may hold the kernel thread; others may have the slot meanwhile. */
+static inline void ghi_native_unblock(struct ghi_gthread **self)
+{
+	if (*self)
+		ghi_blocking_end(*self);
+}
 #define GHI_NATIVE_BLOCKING(call)                                                                  \
 	({                                                                                         \
-		struct ghi_gthread *blocked_ = ghi_self();                                         \
+		struct ghi_gthread *blocked_ __attribute__((cleanup(ghi_native_unblock))) =        \
+		    ghi_self();                                                                    \
 		if (blocked_)                                                                      \
 			ghi_blocking_begin(blocked_);                                              \
-		long blocked_ret_ = (call);                                                        \
-		if (blocked_)                                                                      \
-			ghi_blocking_end(blocked_);                                                \
-		blocked_ret_;                                                                      \
+		(call);                                                                            \
 	})
+
+/* A system call that may wait in the kernel and is a cancellation point: its result, -errno, or
+ * -ECANCELED.  Made again after handlers. */
+long ghi_native_syscall(long nr, const long a[6]);
+#define GHI_NATIVE_SYSCALL(nr, ...) ghi_native_syscall(nr, (const long[6]){__VA_ARGS__})
 
 #endif

@@ -21,18 +21,12 @@ static int option(int fd, int level, int name, int value)
 	return (int)ghi_sys_program(SYS_setsockopt, fd, level, name, &value, sizeof(value));
 }
 
-static enum ghi_fd_kind kind_of(int family, int type)
-{
-	if (type != SOCK_STREAM)
-		return GHI_FD_SOCKET;
-	return family == AF_UNIX ? GHI_FD_UNIX_STREAM : GHI_FD_TCP;
-}
-
 static int make(int family, int type)
 {
 	long fd = ghi_sys_program(SYS_socket, family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd >= 0) /* without gthreads: only what an earlier socket left is dropped */
-		ghi_fd_fresh((int)fd, ghi_self() ? kind_of(family, type) : GHI_FD_UNKNOWN);
+		ghi_fd_fresh((int)fd,
+			     ghi_self() ? ghi_fd_socket_kind(family, type) : GHI_FD_UNKNOWN);
 	return (int)fd;
 }
 
@@ -141,7 +135,7 @@ static long try_connected(struct ghi_native_io *io)
 	int error = 0;
 	socklen_t n = sizeof(error);
 
-	if (!ghi_native_ready(io->fd, GHI_WR))
+	if (!ghi_fd_ready_now(io->fd, GHI_WR))
 		return -EAGAIN;
 	long r = ghi_sys_program(SYS_getsockopt, io->fd, SOL_SOCKET, SO_ERROR, &error, &n);
 	return r < 0 ? r : -error;
@@ -172,7 +166,7 @@ static int dial(const gh_addr *a, int type, gh_time until)
 	}
 	if (r < 0)
 		return drop(fd, (int)r);
-	if (kind_of(family_of(a), type) == GHI_FD_TCP)
+	if (ghi_fd_socket_kind(family_of(a), type) == GHI_FD_TCP)
 		option(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 	return finish(fd);
 }
@@ -236,7 +230,7 @@ static long try_accept(struct ghi_native_io *io)
 		gh_yield();
 	ghi_nosig_enter();
 	if (ghi_fd_accept_enter(io->e)) {
-		if (ghi_native_ready(io->fd, GHI_RD))
+		if (ghi_fd_ready_now(io->fd, GHI_RD))
 			r = GHI_NATIVE_BLOCKING(
 			    ghi_sys_program(SYS_accept4, io->fd, peer->data, &len, SOCK_CLOEXEC));
 		ghi_fd_accept_leave(io->e);
@@ -270,7 +264,7 @@ int gh_accept_until(int fd, gh_addr *peer, gh_time until)
 	if (r < 0)
 		return (int)r;
 	const gh_addr *a = io.arg;
-	enum ghi_fd_kind kind = kind_of(family_of(a), SOCK_STREAM);
+	enum ghi_fd_kind kind = ghi_fd_socket_kind(family_of(a), SOCK_STREAM);
 	ghi_fd_fresh((int)r, ghi_self() ? kind : GHI_FD_UNKNOWN);
 	if (kind == GHI_FD_TCP)
 		option((int)r, IPPROTO_TCP, TCP_NODELAY, 1);

@@ -122,9 +122,14 @@ static void look(struct select *s)
 		p->seq[GHI_WR] = load_acquire(&e->seq[GHI_WR]);
 	}
 	/* One by one: the array of the kernel's is not ours, and nearly always there is one. */
-	for (size_t i = 0; i < s->fds; i++)
-		if (ghi_sys(SYS_ppoll, &s->room[i].poll, 1, &none, NULL, 8) <= 0)
+	for (size_t i = 0; i < s->fds; i++) {
+		long r;
+		do /* a kick may come in it */
+			r = ghi_sys(SYS_ppoll, &s->room[i].poll, 1, &none, NULL, 8);
+		while (r == -EINTR);
+		if (r <= 0)
 			s->room[i].poll.revents = 0;
+	}
 }
 
 /* The answer for a descriptor's case, which keeps in its node where it is; 0: it is not ready. */

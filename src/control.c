@@ -8,6 +8,7 @@
 #include "src/answer.h"
 #include "src/blocked.h"
 #include "src/control.h"
+#include "src/deadlock.h"
 #include "src/helper.h"
 #include "src/inspect.h"
 #include "src/monitor.h"
@@ -23,6 +24,7 @@ enum { REQUEST = 256, IDLE_MS = 2000, LONGEST_ANSWER_SECONDS = 120 };
 static struct {
 	int wake;		  /* eventfd of the thread that stays; -1: none */
 	uint32_t woken;		  /* an unread wake-up is in it */
+	uint32_t errand;	  /* ghi_deadlock_tell is to be called */
 	uint32_t knocked;	  /* somebody connected, and there is no thread */
 	uint32_t thread;	  /* there is one, or it is being made */
 	bool stays;		  /* it does not end when nobody asks */
@@ -148,6 +150,8 @@ static bool must_stay(void)
 	if (control.stays)
 		return true;
 	store_release(&control.thread, 0u);
+	if (ghi_control_socket() < 0)
+		return false;
 	if (ghi_poller_listen(ghi_control_socket()) == 0)
 		return false; /* who has connected meanwhile knocks now */
 	return xchg_acq_rel(&control.thread, 1u) == 0;
@@ -160,6 +164,8 @@ static void *control_main(void *arg)
 	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-ctl");
 	for (;;) {
+		if (xchg_acq_rel(&control.errand, 0u))
+			ghi_deadlock_tell();
 		struct pollfd p[2] = {{ghi_control_socket(), POLLIN, 0},
 				      {control.stays ? control.wake : -1, POLLIN, 0}};
 		struct timespec idle = ghi_ns_to_ts(IDLE_MS * GHI_MS);
@@ -196,7 +202,7 @@ static void *control_main(void *arg)
 
 void ghi_control_open(void)
 {
-	control.knocked = control.thread = control.woken = 0;
+	control.knocked = control.thread = control.woken = control.errand = 0;
 	control.stays = false;
 	control.peer = -1;
 	control.looked = control.refused = 0;
@@ -223,11 +229,18 @@ void ghi_control_knock(void)
 	ghi_monitor_poke();
 }
 
+void ghi_control_errand(void)
+{
+	store_release(&control.errand, 1u);
+	ghi_control_collect(); /* the one that stays sleeps without a limit */
+}
+
 void ghi_control_look(uint64_t now)
 {
-	if (load_acquire(&control.thread) || ghi_control_socket() < 0)
+	bool errand = load_acquire(&control.errand);
+	if (load_acquire(&control.thread) || (ghi_control_socket() < 0 && !errand))
 		return;
-	bool knocked = load_acquire(&control.knocked);
+	bool knocked = errand || load_acquire(&control.knocked);
 	if (!knocked) {
 		struct pollfd p = {ghi_control_socket(), POLLIN, 0};
 		struct timespec none = {0};
@@ -239,7 +252,7 @@ void ghi_control_look(uint64_t now)
 	if (!knocked || now - control.refused < 250 * GHI_MS)
 		return;
 	store_release(&control.knocked, 0u);
-	if (!ghi_control_socket_ours())
+	if (!errand && !ghi_control_socket_ours())
 		return;
 	store_release(&control.thread, 1u);
 	bool made = false;

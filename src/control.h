@@ -27,6 +27,8 @@ void ghi_control_open(void);
 void ghi_control_start(void);
 /* From the poller: somebody connects. */
 void ghi_control_knock(void);
+/* There is something to tell (deadlock.h): the thread is made, or comes by. */
+void ghi_control_errand(void);
 /* By the monitor, at each of its looks. */
 void ghi_control_look(uint64_t now);
 /* From any kernel thread: collect what is known about blocked calls soon. */

@@ -72,6 +72,8 @@ void ghi_inspect_stack_from(const struct ghi_gthread *g, uintptr_t pc, uintptr_t
 			    const char *copy, struct ghi_inspect_stack *ret);
 /* Its number in this answer; says what it is when it is new. */
 long ghi_inspect_stack_number(struct ghi_answer *a, const struct ghi_inspect_stack *s);
+/* Copies its frames, innermost first; how many. */
+int ghi_inspect_stack_ips(const struct ghi_inspect_stack *s, uintptr_t *ret);
 /* "IP:MODULE" */
 void ghi_inspect_put_code(struct ghi_answer *a, uintptr_t ip, int module);
 int ghi_inspect_module(struct ghi_answer *a, uintptr_t ip);

@@ -258,6 +258,13 @@ static void say(struct ghi_answer *a, long number, const uintptr_t *ips, int n)
 	ghi_answer_put(a, "\n");
 }
 
+int ghi_inspect_stack_ips(const struct ghi_inspect_stack *s, uintptr_t *ret)
+{
+	int n = s->shape ? s->shape->n : s->n;
+	memcpy(ret, s->shape ? s->shape->ips : s->ips, (size_t)n * sizeof(*ret));
+	return n;
+}
+
 long ghi_inspect_stack_number(struct ghi_answer *a, const struct ghi_inspect_stack *s)
 {
 	if (s->shape && s->shape->number >= 0)

@@ -6,6 +6,7 @@
 #include "src/blocked.h"
 #include "src/control.h"
 #include "src/cputime.h"
+#include "src/deadlock.h"
 #include "src/fdtab.h"
 #include "src/helper.h"
 #include "src/monitor.h"
@@ -248,6 +249,7 @@ static void *monitor_main(void *arg)
 		bool busy = look(now, &handed);
 		run_late_timers(now);
 		ghi_fd_sweep(now);
+		uint64_t look_again = ghi_deadlock_look(now);
 		ghi_control_look(now);
 		if (ghi_blocked_on) {
 			busy |= ghi_blocked_look(now);
@@ -271,6 +273,10 @@ static void *monitor_main(void *arg)
 			store_relaxed(&mon.sleeping, 1u);
 			fence_seq_cst();
 			deep = all_slots_free();
+		}
+		if (deep && look_again != GHI_NEVER) {
+			ts = ghi_ns_to_ts(look_again > now ? look_again - now : 1);
+			deep = false;
 		}
 		sys_futex_wait(&mon.word, 0, deep ? NULL : &ts);
 		store_relaxed(&mon.sleeping, 0u);

@@ -14,6 +14,7 @@
 #include "src/control.h"
 #include "src/cputime.h"
 #include "src/crash.h"
+#include "src/deadlock.h"
 #include "src/fdtab.h"
 #include "src/lot.h"
 #include "src/monitor.h"
@@ -366,6 +367,7 @@ void ghi_runtime_fork_child(void)
 	ghi_blocked_after_fork();
 	ghi_control_after_fork();
 	ghi_unwind_after_fork();
+	ghi_deadlock_after_fork();
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		ghi_timers_after_fork(ghi_slots[i].timers);
 	if (self != &initial)

@@ -100,6 +100,62 @@ void *takes_b_then_a(void *arg)
 	return takes(&b, &a);
 }
 
+/* A ring of three kinds: joins -> rwlock -> mutex. */
+static pthread_t middle;
+
+void *waits_for_writer(void *arg)
+{
+	pthread_barrier_wait(&both);
+	pthread_rwlock_rdlock(&rwlock);
+	return arg;
+}
+
+void *joins_with_a(void *arg)
+{
+	pthread_mutex_lock(&a);
+	pthread_barrier_wait(&both);
+	pthread_join(middle, NULL);
+	return arg;
+}
+
+void *writes_and_takes_a(void *arg)
+{
+	pthread_rwlock_wrlock(&rwlock);
+	pthread_barrier_wait(&both);
+	pthread_mutex_lock(&a);
+	return arg;
+}
+
+void *takes_twice(void *arg)
+{
+	pthread_mutex_lock(&a);
+	pthread_mutex_lock(&a);
+	return arg;
+}
+
+/* Each holds what the other wants, but not for good. */
+static void *takes_for_a_while(pthread_mutex_t *first, pthread_mutex_t *second)
+{
+	struct timespec limit;
+	pthread_mutex_lock(first);
+	pthread_barrier_wait(&both);
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 3;
+	pthread_mutex_timedlock(second, &limit);
+	pthread_mutex_unlock(first);
+	return NULL;
+}
+
+void *a_while(void *arg)
+{
+	return takes_for_a_while(&a, &b);
+}
+
+void *b_while(void *arg)
+{
+	return takes_for_a_while(&b, &a);
+}
+
 static volatile int stop;
 void *computes(void *arg)
 {
@@ -146,6 +202,18 @@ int main(int argc, char **argv)
 		pthread_barrier_init(&both, NULL, 2);
 		spawn(takes_a_then_b, NULL);
 		spawn(takes_b_then_a, NULL);
+	} else if (!strcmp(what, "ring")) {
+		pthread_barrier_init(&both, NULL, 3);
+		middle = spawn(waits_for_writer, NULL);
+		spawn(joins_with_a, NULL);
+		spawn(writes_and_takes_a, NULL);
+	} else if (!strcmp(what, "self")) {
+		spawn(takes_twice, NULL);
+	} else if (!strcmp(what, "timed")) {
+		pthread_barrier_init(&both, NULL, 2);
+		pthread_t one = spawn(a_while, NULL), other = spawn(b_while, NULL);
+		join(one);
+		join(other);
 	} else if (!strcmp(what, "hang")) {
 		for (int i = 0; i < 3; i++)
 			spawn(computes, NULL);

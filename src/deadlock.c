@@ -1,0 +1,358 @@
+/* The search for rings; see deadlock.h. */
+#include <dlfcn.h>
+#include <pthread.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "src/control.h"
+#include "src/deadlock.h"
+#include "src/inspect.h"
+#include "src/runtime.h"
+#include "src/sched.h"
+#include "src/tls.h"
+#include "src/unwind.h"
+
+enum { AT_ONCE = 2048, EDGES_AT_ONCE = 512, MAX_EDGES = 1 << 17, MAX_RING = 16, MAX_TOLD = 64 };
+
+struct edge {
+	struct ghi_gthread *g;
+	uint64_t id;
+	uintptr_t waits_for;
+	int32_t tid, owner;
+	uint32_t switches, reason;
+	uint32_t met; /* by which walk */
+};
+
+static struct {
+	enum { RESTS, WALKS, DOUBTS } phase;
+	uint64_t begun, spent, next; /* when, for how long in all, when next */
+	uint64_t parks;		     /* that there had been when it began */
+	struct ghi_gthread *at;
+	struct edge *edges; /* MAX_EDGES of them; NULL: none mapped */
+	uint32_t n;
+	bool too_many;
+	/* The ring that is doubted, or is to be told. */
+	struct edge ring[MAX_RING];
+	uint32_t length;	 /* may be more than fit */
+	uint32_t found;		 /* to be told; cleared by the control thread */
+	uint64_t told[MAX_TOLD]; /* the lowest id of each */
+	unsigned ntold;
+} search;
+
+/* How often somebody parked for what an edge can be made of. */
+static uint64_t parks(void)
+{
+	static const uint8_t reasons[] = {GHI_PARK_MUTEX, GHI_PARK_RWLOCK, GHI_PARK_JOIN};
+	uint64_t n = 0;
+	for (unsigned r = 0; r < sizeof(reasons); r++) {
+		n += load_relaxed(&ghi_stats_parks_away[reasons[r]]);
+		for (unsigned i = 0; i < ghi_nslots; i++)
+			n += load_relaxed(&ghi_slots[i].stats.parks[reasons[r]]);
+	}
+	return n;
+}
+
+static int32_t word_at(uintptr_t at)
+{
+	int32_t v = 0;
+	return ghi_unwind_read(at, &v, sizeof(v)) == sizeof(v) ? v : 0;
+}
+
+static int32_t owner_of(uint32_t reason, uintptr_t waits_for)
+{
+	switch (reason) {
+	case GHI_PARK_MUTEX:
+		return word_at(waits_for + offsetof(pthread_mutex_t, __data.__owner));
+	case GHI_PARK_RWLOCK:
+		return word_at(waits_for + offsetof(pthread_rwlock_t, __data.__cur_writer));
+	default:
+		return word_at(waits_for - offsetof(struct ghi_gthread, join) +
+			       offsetof(struct ghi_gthread, tid));
+	}
+}
+
+/* False: it waits for nobody that is known, or moved while it was read. */
+static bool edge_of(struct ghi_gthread *g, struct edge *ret)
+{
+	uint32_t switches = load_acquire(&g->switches);
+	if ((load_acquire(&g->wake) & GHI_WAKE_MASK) != GHI_WAKE_PARKED)
+		return false;
+	uint32_t reason = load_relaxed(&g->reason);
+	if ((reason != GHI_PARK_MUTEX && reason != GHI_PARK_RWLOCK && reason != GHI_PARK_JOIN) ||
+	    g->deadline != GHI_NEVER)
+		return false;
+	*ret = (struct edge){.g = g,
+			     .id = g->id,
+			     .waits_for = (uintptr_t)g->waits_for,
+			     .tid = g->tid,
+			     .switches = switches,
+			     .reason = reason};
+	ret->owner = owner_of(reason, ret->waits_for);
+	return ret->owner && (load_acquire(&g->wake) & GHI_WAKE_MASK) == GHI_WAKE_PARKED &&
+	       load_acquire(&g->switches) == switches;
+}
+
+/* ---- the walk ------------------------------------------------------------------------------- */
+
+static void rest(uint64_t now)
+{
+	if (search.edges)
+		ghi_sys(SYS_munmap, search.edges, MAX_EDGES * sizeof(*search.edges));
+	search.edges = NULL;
+	search.phase = RESTS;
+	search.next = now + (search.spent > 5 * GHI_MS ? 200 * search.spent : GHI_SEC);
+}
+
+static bool begin(uint64_t now)
+{
+	long r = ghi_sys(SYS_mmap, NULL, MAX_EDGES * sizeof(*search.edges), 3, 0x4022, -1, 0);
+	search.parks = parks();
+	search.spent = 0;
+	search.n = 0;
+	search.too_many = false;
+	if (r < 0 && r > -4096) {
+		rest(now);
+		return false;
+	}
+	search.edges = (struct edge *)r;
+	search.phase = WALKS;
+	search.at = ghi_gthread_all();
+	struct ghi_gthread *main_thread = ghi_runtime_main();
+	if (main_thread && edge_of(main_thread, &search.edges[0]))
+		search.n = 1;
+	return true;
+}
+
+/* True: it has been through. */
+static bool walk(void)
+{
+	struct ghi_gthread *g = search.at;
+	unsigned looked = 0, first = search.n;
+
+	for (; g && looked < AT_ONCE && search.n - first < EDGES_AT_ONCE; g = g->all_next) {
+		looked++;
+		if (load_acquire(&g->life) != GHI_LIFE_ALIVE ||
+		    (g->flags & (GHI_G_NATIVE | GHI_G_MAIN)) ||
+		    !edge_of(g, &search.edges[search.n]))
+			continue;
+		if (++search.n == MAX_EDGES) {
+			search.too_many = true; /* `greenhook dump` looks at any number */
+			return true;
+		}
+	}
+	search.at = g;
+	return !g;
+}
+
+static struct edge *by_tid(const uint32_t *table, uint32_t mask, int32_t tid)
+{
+	for (uint32_t at = (uint32_t)tid * 2654435761u & mask; table[at]; at = (at + 1) & mask)
+		if (search.edges[table[at] - 1].tid == tid)
+			return &search.edges[table[at] - 1];
+	return NULL;
+}
+
+/* Whom it waits for, if that one waits as well. */
+static struct edge *next_of(const uint32_t *table, uint32_t mask, const struct edge *e)
+{
+	struct edge *next = by_tid(table, mask, e->owner);
+	/* A task of the native API is joined by another address. */
+	if (next && e->reason == GHI_PARK_JOIN &&
+	    (uintptr_t)next->g + offsetof(struct ghi_gthread, join) != e->waits_for)
+		return NULL;
+	return next;
+}
+
+static bool was_told(uint64_t id)
+{
+	for (unsigned i = 0; i < search.ntold && i < MAX_TOLD; i++)
+		if (search.told[i] == id)
+			return true;
+	return false;
+}
+
+/* The ring through e; its lowest id names it. */
+static void keep_ring(const uint32_t *table, uint32_t mask, struct edge *e, uint64_t *ret_lowest)
+{
+	struct edge *first = e;
+	search.length = 0;
+	*ret_lowest = e->id;
+	do {
+		if (search.length < MAX_RING)
+			search.ring[search.length] = *e;
+		search.length++;
+		if (e->id < *ret_lowest)
+			*ret_lowest = e->id;
+		e = next_of(table, mask, e);
+	} while (e != first);
+}
+
+static bool find_ring(void)
+{
+	uint32_t size = 64, mask;
+	bool found = false;
+
+	while (size < 2 * search.n)
+		size *= 2;
+	mask = size - 1;
+	long r = ghi_sys(SYS_mmap, NULL, size * sizeof(uint32_t), 3, 0x22, -1, 0);
+	if (r < 0 && r > -4096)
+		return false;
+	uint32_t *table = (uint32_t *)r;
+	for (uint32_t i = 0; i < search.n; i++) {
+		uint32_t at = (uint32_t)search.edges[i].tid * 2654435761u & mask;
+		while (table[at])
+			at = (at + 1) & mask;
+		table[at] = i + 1;
+	}
+	for (uint32_t i = 0; i < search.n && !found; i++) {
+		struct edge *e = &search.edges[i];
+		uint64_t lowest;
+		while (e && !e->met) {
+			e->met = i + 1;
+			e = next_of(table, mask, e);
+		}
+		if (!e || e->met != i + 1)
+			continue;
+		keep_ring(table, mask, e, &lowest);
+		found = !was_told(lowest);
+	}
+	ghi_sys(SYS_munmap, table, size * sizeof(uint32_t));
+	return found;
+}
+
+/* ---- the second look ------------------------------------------------------------------------ */
+
+static bool still_stands(void)
+{
+	struct edge now;
+	for (uint32_t i = 0; i < search.length && i < MAX_RING; i++) {
+		const struct edge *e = &search.ring[i];
+		if (!edge_of(e->g, &now) || now.id != e->id || now.switches != e->switches ||
+		    now.owner != e->owner || now.waits_for != e->waits_for)
+			return false;
+	}
+	return true;
+}
+
+static void conclude(uint64_t now)
+{
+	uint64_t lowest = search.ring[0].id;
+
+	/* More than fit cannot be looked at again all; they are left to `greenhook dump`. */
+	if (search.length <= MAX_RING && still_stands()) {
+		for (uint32_t i = 1; i < search.length; i++)
+			if (search.ring[i].id < lowest)
+				lowest = search.ring[i].id;
+		search.told[search.ntold++ % MAX_TOLD] = lowest;
+		store_release(&search.found, 1u);
+		ghi_control_errand();
+		search.parks--; /* there may be another one: walk again */
+	}
+	rest(now);
+}
+
+uint64_t ghi_deadlock_look(uint64_t now)
+{
+	if (!ghi_config.deadlock)
+		return GHI_NEVER;
+	if (search.phase == RESTS) {
+		if (load_acquire(&search.found))
+			return search.next > now ? search.next : now + GHI_SEC;
+		if (now < search.next)
+			return search.next;
+		/* Not at each look: the counters lie on lines that others write to. */
+		search.next = now + GHI_SEC;
+		if (search.parks == parks() || !begin(now))
+			return GHI_NEVER;
+	}
+	if (search.phase == DOUBTS) {
+		if (now >= search.next)
+			conclude(now);
+		return search.next;
+	}
+	bool through = walk();
+	search.spent += ghi_now() - now;
+	if (!through)
+		return now + GHI_MS;
+	if (search.n && !search.too_many && find_ring()) {
+		search.phase = DOUBTS;
+		search.next = now + GHI_SEC;
+	} else {
+		rest(now);
+	}
+	return search.next;
+}
+
+void ghi_deadlock_after_fork(void)
+{
+	if (search.edges)
+		ghi_sys(SYS_munmap, search.edges, MAX_EDGES * sizeof(*search.edges));
+	memset(&search, 0, sizeof(search));
+}
+
+/* ---- telling -------------------------------------------------------------------------------- */
+
+static void print_frame(int n, uintptr_t ip, bool is_return)
+{
+	char name[256], path[256];
+	uintptr_t off = 0, base = 0;
+
+	ghi_tls_fork_not_now();
+	const void *module = ghi_unwind_module(ip - is_return, &base);
+	bool named = ghi_unwind_name(ip - is_return, name, sizeof(name), &off);
+	path[0] = 0;
+	if (module)
+		ghi_unwind_module_path(module, path, sizeof(path));
+	ghi_tls_fork_again();
+	const char *slash = strrchr(path, '/');
+	ghi_print("    #%d %s+0x%lx (%s+0x%lx)\n", n, named ? name : "?",
+		  named ? off + is_return : 0, slash ? slash + 1 : path, ip - base);
+}
+
+static bool is_ours(uintptr_t ip)
+{
+	uintptr_t base, mine;
+	const void *module = ghi_unwind_module(ip, &base);
+	return module && module == ghi_unwind_module((uintptr_t)is_ours, &mine);
+}
+
+static void print_stack(const struct ghi_gthread *g)
+{
+	static struct ghi_inspect_stack s;
+	static uintptr_t ips[GHI_INSPECT_FRAMES];
+	int n, from = 0;
+
+	ghi_inspect_stack_of(g, &s);
+	n = ghi_inspect_stack_ips(&s, ips);
+	while (from + 1 < n && is_ours(ips[from + 1]))
+		from++;
+	for (int i = from; i < n && !(i > from && is_ours(ips[i])); i++)
+		print_frame(i - from, ips[i], i > 0);
+}
+
+void ghi_deadlock_tell(void)
+{
+	if (!load_acquire(&search.found))
+		return;
+	ghi_say("deadlock: %u gthreads wait for each other, for good", search.length);
+	bool stacks = ghi_inspect_stacks_begin();
+	for (uint32_t i = 0; i < search.length; i++) {
+		const struct edge *e = &search.ring[i];
+		const struct edge *next = &search.ring[(i + 1) % search.length];
+		ghi_print("greenhook: gthread %lu \"%s\" waits for ", e->id, e->g->name);
+		if (e->reason == GHI_PARK_JOIN)
+			ghi_print("the end of gthread %lu\n", next->id);
+		else
+			ghi_print("the %s at 0x%lx, held by gthread %lu\n",
+				  ghi_reason_names[e->reason], e->waits_for, next->id);
+		if (stacks)
+			print_stack(e->g);
+	}
+	ghi_inspect_stacks_end();
+	store_release(&search.found, 0u);
+	if (ghi_config.deadlock > 1) {
+		ghi_say("GREENHOOK_DEADLOCK=2: ending the process");
+		ghi_sys(SYS_kill, sys_getpid(), SIGABRT);
+	}
+}

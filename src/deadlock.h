@@ -1,0 +1,28 @@
+/* Rings of gthreads that wait for each other, found while the program runs.
+ *
+ * Owns: the search, and which rings were told.  Called by: monitor.c (look), control.c (tell). Must
+ * not know: who else could be asked.
+ *
+ * An edge is a gthread that parks, without a time limit, for a mutex, a read-write lock or the end
+ * of another: to the gthread whose id the mutex or the lock has as its owner's, or that is joined.
+ * Each has one edge at most.  The monitor walks the gthreads, a few at each look and only when
+ * somebody has parked for such a thing since the last walk, once a second at most and for at most
+ * about half a percent of a CPU.  The edges are not of one time: a ring is told only when a second
+ * later each of its gthreads still stands where it did, with the same owner, and has not run
+ * meanwhile (switches). So all of it stood at once, and only a signal handler that jumps, a
+ * cancellation of one that joins, or somebody who unlocks what he did not lock could end it.
+ *
+ * The thread of control.c tells, with backtraces: the monitor must not wait for the loader's lock.
+ */
+#ifndef GHI_DEADLOCK_H
+#define GHI_DEADLOCK_H
+
+#include <stdint.h>
+
+/* By the monitor; when it wants to look again, GHI_NEVER: not before somebody has run. */
+uint64_t ghi_deadlock_look(uint64_t now);
+/* On the control thread: prints what was found; then the policy (GREENHOOK_DEADLOCK). */
+void ghi_deadlock_tell(void);
+void ghi_deadlock_after_fork(void);
+
+#endif

@@ -34,8 +34,9 @@ static void lock_wait_private(uint32_t *word)
 	/* Malloc under a lock of ours could park with it. */
 	ghi_assert(!ghi_locks_held());
 	/* In a bracket of the runtime, on a worker's own context, or between the prepare handlers
-	 * of a fork and the fork, which holds all of malloc's locks: not the moment to switch. */
-	if (!self || ghi_tls.nosig || ghi_tls.forking) {
+	 * of a fork and the fork, which holds all of malloc's locks: not the moment to switch.  A
+	 * light gthread is inside libc on a block that is not its own (light.c). */
+	if (!self || ghi_tls.nosig || ghi_tls.forking || (self->flags & GHI_G_LIGHT)) {
 		wait_in_kernel(word);
 		return;
 	}
@@ -87,10 +88,16 @@ static void find_hooks(void)
 	Dl_info me;
 	void *own =
 	    dladdr((void *)find_hooks, &me) ? dlopen(me.dli_fname, RTLD_LAZY | RTLD_NOLOAD) : NULL;
-	for (int i = 0; i < LOCKS; i++)
-		detours[i].to = own ? dlsym(own, detours[i].name) : NULL;
+	if (!own) /* part of a program, which dlopen() knows by no name */
+		own = dlopen(NULL, RTLD_LAZY);
+	for (int i = 0; i < LOCKS; i++) {
+		Dl_info found;
+		void *f = own ? dlsym(own, detours[i].name) : NULL;
+		detours[i].to =
+		    f && dladdr(f, &found) && found.dli_fbase == me.dli_fbase ? f : NULL;
+	}
 	if (own)
-		dlclose(own); /* the library is never unloaded */
+		dlclose(own); /* neither of them is ever unloaded */
 }
 
 static void plan(void)
@@ -141,6 +148,7 @@ void ghi_detours_on(void)
 	const char *why;
 	int on = 0;
 
+	ghi_light_prepare();
 	if (tried || !ghi_config.detours)
 		return; /* a fork's child has its parent's */
 	tried = true;

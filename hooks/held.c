@@ -18,7 +18,10 @@ static __thread struct {
 
 void ghi_hold(struct ghi_held *h, void (*give_back)(void *what), void *what)
 {
-	*h = (struct ghi_held){give_back, what, mine.n < MOST};
+	/* The list stays with the thread block, which a light gthread may leave. */
+	struct ghi_gthread *self = ghi_self();
+	bool light = self && (self->flags & GHI_G_LIGHT);
+	*h = (struct ghi_held){give_back, what, mine.n < MOST && !light};
 	if (!h->listed)
 		return;
 	mine.list[mine.n].give_back = give_back;

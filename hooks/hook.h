@@ -48,13 +48,27 @@ static inline struct ghi_gthread *ghi_hook_self(void)
 		ghi_hook_attention(self);
 	return self;
 }
+/* The same for hooks that may park.  A light gthread that was called by libc, or that runs a
+ * handler on top of who knows what, must not leave its worker (docs/design.md, "Light gthreads"):
+ * NULL, the call waits in the kernel. */
+struct ghi_gthread *ghi_hook_look(struct ghi_gthread *self, const void *caller);
+static inline __attribute__((always_inline)) struct ghi_gthread *ghi_hook_parks(void)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (__builtin_expect(self && load_relaxed(&self->yield_please), 0))
+		self = ghi_hook_look(self, __builtin_return_address(0));
+	return self;
+}
+/* A worker's block names its native context.  The caller, if it is light and runs there. */
+struct ghi_gthread *ghi_hook_light_of(struct ghi_gthread *native);
 /* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
 static inline struct ghi_gthread *ghi_hook_gthread_of(pthread_t t)
 {
-	return ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
+	struct ghi_gthread *g = ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
+	return __builtin_expect(g && (g->flags & GHI_G_NATIVE), 0) ? ghi_hook_light_of(g) : g;
 }
 #define HOOK_ENTER(self, native)                                                                   \
-	struct ghi_gthread *self = ghi_hook_self();                                                \
+	struct ghi_gthread *self = ghi_hook_parks();                                               \
 	if (!self)                                                                                 \
 	return native
 
@@ -114,6 +128,8 @@ static inline void ghi_hook_unblock(struct ghi_gthread **self)
 
 /* The runtime's fork handlers, before anybody else's. */
 void ghi_process_atfork(void);
+/* Where libc's code lies; before the first gthread. */
+void ghi_light_prepare(void);
 /* syscall(SYS_fork, ...): true when the call makes a process with memory of its own. */
 bool ghi_process_raw_fork(long nr, const long *a, long *ret);
 /* Before a system call: when it changes what the kernel keeps per thread, the caller has a kernel

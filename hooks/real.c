@@ -47,7 +47,7 @@ void ghi_real_load(void)
 
 void ghi_hook_attention(struct ghi_gthread *self)
 {
-	if (load_relaxed(&self->yield_please))
+	if (load_relaxed(&self->yield_please) & GHI_YIELD_ASKED)
 		ghi_yield();
 }
 

@@ -114,6 +114,8 @@ EXPORT void pthread_exit(void *ret)
 	struct ghi_gthread *self = ghi_self();
 	if (self)
 		self->result = ret;
+	if (self && (self->flags & GHI_G_LIGHT))
+		ghi_life_end(self); /* there is nothing to unwind to */
 	REAL(pthread_exit)(ret);
 	__builtin_unreachable();
 }

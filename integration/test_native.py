@@ -75,6 +75,7 @@ def test_only_the_api_and_the_hooks_are_visible():
     for path, options in ((BUILD / "libgreenhook.so", ["-D", "--defined-only"]),
                           (BUILD / "libgreenhook.a", ["-g", "--defined-only"])):
         seen = {name for name in symbols(path, *options) if not name.startswith("DW.ref.")}
+        seen.discard("GREENHOOK_debug_layout")  # for debuggers
         assert "gh_version" in seen and seen.issuperset(HOOK_NAMES)
         assert {name for name in seen if not name.startswith("gh_")} <= hook_names(), path
 
@@ -150,3 +151,76 @@ def test_headers_compile_alone(tmp_path, compiler):
             done = subprocess.run([compiler, "-x", language, f"-std={standard}", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
                                    "-fsyntax-only", "-I", ROOT / "include", "-"], input=source, capture_output=True, text=True)
             assert done.returncode == 0, f"{header.name} {standard}: {done.stderr}"
+
+
+# ---- light gthreads ------------------------------------------------------------------------------------
+
+
+def test_tasks(every):
+    """They are light, unless they ask for thread-local storage of their own."""
+    every("task")
+
+
+def test_what_a_light_task_shares_and_what_not(every):
+    every("light", timeout=60)
+
+
+def test_light_tasks_full_ones_and_kernel_threads_together(every):
+    every("light", "together", "4", timeout=60)
+
+
+def test_a_parked_light_task_takes_a_page_and_little_more(native):
+    """One page of stack, with the struct; the handle; its share of the page tables."""
+    each = int(re.search(r"bytes per task: (\d+)", native("light", "memory", "100000", timeout=120).out).group(1))
+    assert 4096 < each <= 4.3 * 1024 + 100
+
+
+def test_stack_overflow_in_a_light_task_is_reported(run):
+    done = run(str(NATIVE / "light"), "overflow")
+    assert done.status == -11 and "stack overflow" in done.err and "recurse" in done.err, done
+
+
+# Functions that look at the address of the thread block, and why that is right although light gthreads
+# share their worker's: nothing in them parks between the look and the use.
+LOOKS_AT_THE_BLOCK = {
+    "entry": "the helper's first code: a kernel thread of libc's",
+    "fill_head": "makes a block out of the creator's",
+    "ghi_hold": "a light gthread is not in the list",
+    "ghi_held_drop": "signals deferred; a light gthread is not in the list",
+    "ghi_held_jump": "signals deferred; a light gthread is not in the list",
+    "ghi_robust_lend": "one section under a lock",
+    "ghi_robust_take_back": "one section under a lock",
+    "ghi_runtime_ensure": "the start, on main",
+    "ghi_selftest": "in a child process",
+    "ghi_tls_after_fork": "in a fork's child",
+    "ghi_tls_enter": "never on a light gthread",
+    "ghi_tls_exit": "never on a light gthread",
+    "ghi_tls_probe": "the start, on main",
+    "ghi_vfork_begin": "the kernel thread runs nothing else until the child has gone",
+    "join": "only when the caller is no gthread",
+    "note_module": "lists the loaded modules, parks never",
+    "pthread_getattr_np": "compares it with the argument",
+}
+
+
+def test_no_function_keeps_an_address_in_the_thread_block():
+    """What was found through %fs before a park belongs to another kernel thread's gthread after it."""
+    text = subprocess.run(["objdump", "-d", "--no-show-raw-insn", BUILD / "libgreenhook.so"], capture_output=True,
+                          text=True, check=True).stdout
+    name, found = None, {}
+    for line in text.splitlines():
+        start = re.match(r"[0-9a-f]+ <([\w.]+)>:", line)
+        name = start.group(1).split(".")[0] if start else name
+        if re.search(r"\b(mov|add|lea)\s+%fs:0x0(,|$)", line):
+            found.setdefault(name, line)
+    assert set(found) <= set(LOOKS_AT_THE_BLOCK), {k: v for k, v in found.items() if k not in LOOKS_AT_THE_BLOCK}
+    assert set(found) >= {"fill_head", "ghi_tls_exit"}, "the pattern finds nothing any more"
+
+
+def test_errno_is_looked_for_each_time():
+    """libc declares __errno_location const; under that declaration a compiler calls it once per function."""
+    with_const = re.compile(r"__errno_location.*__attribute_const__")
+    header = (ROOT / "src/base/symver.h").read_text()
+    assert "ghi_errno_location" in header and not with_const.search(header)
+    for source in [*ROOT.glob("src/**/*.c"), *ROOT.glob("hooks/*.c")]:
+        assert "__errno_location" not in source.read_text(), source

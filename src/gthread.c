@@ -40,6 +40,7 @@ struct ghi_gthread *ghi_gthread_newest; /* pushed by compare-and-swap, never pop
 static struct pool {
 	ghi_lock_t lock;
 	size_t map_size, guard;
+	bool light;
 	struct ghi_gthread *free;
 	size_t count;
 } pools[32];
@@ -78,7 +79,7 @@ static size_t round_up(size_t n, size_t to)
 }
 
 /* The pool for a mapping size; NULL when the program uses more sizes than there are pools. */
-static struct pool *pool_of(size_t map_size, size_t guard)
+static struct pool *pool_of(size_t map_size, size_t guard, bool light)
 {
 	for (int i = 0; i < NPOOLS; i++) {
 		struct pool *p = &pools[i];
@@ -87,12 +88,13 @@ static struct pool *pool_of(size_t map_size, size_t guard)
 			ghi_lock(&p->lock);
 			if (!p->map_size) {
 				p->guard = guard;
+				p->light = light;
 				store_release(&p->map_size, map_size);
 			}
 			ghi_unlock(&p->lock);
 			size = p->map_size;
 		}
-		if (size == map_size && p->guard == guard)
+		if (size == map_size && p->guard == guard && p->light == light)
 			return p;
 	}
 	return NULL;
@@ -118,6 +120,14 @@ static size_t tail_bytes(void)
 	return round_up(sizeof(struct ghi_gthread) + sizeof(struct __res_state), 64);
 }
 
+static void list(struct ghi_gthread *g)
+{
+	struct ghi_gthread *seen = load_relaxed(&ghi_gthread_newest);
+	do
+		g->all_next = seen;
+	while (!cas_release(&ghi_gthread_newest, &seen, g)); /* pairs with ghi_gthread_all */
+}
+
 static struct ghi_gthread *map_new(size_t map_size, size_t guard)
 {
 	char *map = ghi_stack_map(map_size, guard);
@@ -137,11 +147,44 @@ static struct ghi_gthread *map_new(size_t map_size, size_t guard)
 		ghi_sys(SYS_munmap, map, map_size);
 		return NULL;
 	}
-	struct ghi_gthread *seen = load_relaxed(&ghi_gthread_newest);
-	do
-		g->all_next = seen;
-	while (!cas_release(&ghi_gthread_newest, &seen, g)); /* pairs with ghi_gthread_all */
+	list(g);
 	return g;
+}
+
+/* What a new one and a used one begin with; the stack is known. */
+static void begin(struct ghi_gthread *g, void *(*start)(void *), void *arg, void (*entry)(void *))
+{
+	g->wake = GHI_WAKE_IDLE;
+	g->yield_please = g->flags & GHI_G_LIGHT ? GHI_YIELD_LIGHT : 0;
+	g->hog = 0;
+	g->own = NULL;
+	g->sig_pending = 0;
+	/* No signal is for it before it begins, nor for a worker's own context ever. */
+	store_relaxed(&g->sigmask, ~0ull);
+	memset(&g->sig, 0, sizeof(g->sig));
+	g->reason = GHI_PARK_NONE;
+	g->parked_at = ghi_clock_coarse;
+	g->deadline = GHI_NEVER;
+	g->waits_for = NULL;
+	g->joiner = 0;
+	g->sig_ran = 0;
+	g->start = start;
+	g->arg = arg;
+	g->result = PTHREAD_CANCELED; /* libc acts on requests by itself, too */
+	g->affinity = NULL;
+	g->cpu_ns = g->timer_slack = 0;
+	g->prio = (struct ghi_prio){0};
+	g->away = NULL;
+	g->task = NULL;
+	g->altstack_sp = NULL;
+	g->altstack_size = 0;
+	g->altstack_flags = 0;
+	g->unseen = 0;
+	g->worker = NULL;
+	g->id = fetch_add_relaxed(&next_id, (uint64_t)1);
+	g->nosig = 1; /* dropped by its entry function */
+	g->handler_sp = NULL;
+	g->sp = ghi_ctx_make(g->stack_hi, entry, g);
 }
 
 struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(*start)(void *),
@@ -169,7 +212,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 			map_size = round_up(guard + overhead + 16384, GHI_PAGE);
 	}
 
-	struct pool *pool = pool_of(map_size, guard);
+	struct pool *pool = pool_of(map_size, guard, false);
 	struct ghi_gthread *g = pool_get(pool);
 	if (g) {
 		g->tid = ghi_gthread_new_tid();
@@ -183,37 +226,9 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	uintptr_t tls_base = g->tp - (ghi_libc.tls_size - ghi_libc.tcb_size);
 	g->stack_lo = attr->stack_addr ? attr->stack_addr : g->map + guard;
 	g->stack_hi = attr->stack_addr ? attr->stack_addr + attr->stack_size : (char *)tls_base;
-	g->wake = GHI_WAKE_IDLE;
-	g->yield_please = 0;
-	g->hog = 0;
-	g->own = NULL;
-	g->sig_pending = 0;
-	/* No signal is for it before it begins, nor for a worker's own context ever. */
-	store_relaxed(&g->sigmask, ~0ull);
-	memset(&g->sig, 0, sizeof(g->sig));
-	g->reason = GHI_PARK_NONE;
-	g->parked_at = ghi_clock_coarse;
-	g->deadline = GHI_NEVER;
-	g->waits_for = NULL;
-	g->joiner = 0;
-	g->sig_ran = 0;
-	g->start = start;
-	g->arg = arg;
-	g->result = PTHREAD_CANCELED; /* libc acts on requests by itself, too */
-	g->affinity = NULL;
-	g->cpu_ns = g->timer_slack = 0;
-	g->prio = (struct ghi_prio){0};
-	g->away = NULL;
-	g->cancel_word = ghi_cancel_libc_word(g->tp);
-	g->task = NULL;
-	g->altstack_sp = NULL;
-	g->altstack_size = 0;
-	g->altstack_flags = 0;
-	g->unseen = 0;
-	g->worker = NULL;
-	g->id = fetch_add_relaxed(&next_id, (uint64_t)1);
+	begin(g, start, arg, entry);
 	g->join = attr->detached ? GHI_DETACHED : GHI_JOINABLE;
-	g->sp = ghi_ctx_make(g->stack_hi, entry, g);
+	g->cancel_word = ghi_cancel_libc_word(g->tp);
 
 	/* Its own thread-local view of us, in its own static TLS. */
 	struct ghi_tls *its = (void *)(g->tp + (uintptr_t)ghi_libc.self_off);
@@ -224,9 +239,38 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 	return g;
 }
 
+struct ghi_gthread *ghi_gthread_new_light(size_t bytes, void *(*start)(void *), void *arg,
+					  void (*entry)(void *))
+{
+	enum { DEFAULT = 64 << 10 };
+	size_t guard = ghi_config.guard == 3 ? 0 : GHI_PAGE;
+	size_t map_size = bytes ? round_up(bytes, GHI_PAGE) : DEFAULT;
+	if (map_size < DEFAULT / 4)
+		map_size = DEFAULT / 4;
+	struct ghi_gthread *g = pool_get(pool_of(map_size, guard, true));
+	if (!g) {
+		char *map = ghi_stack_map(map_size, guard);
+		if (!map)
+			return NULL;
+		g = (void *)((uintptr_t)(map + map_size - sizeof(*g)) & ~(uintptr_t)63);
+		g->map = map;
+		g->map_size = map_size;
+		g->guard = guard;
+		list(g);
+	}
+	g->flags = GHI_G_LIGHT;
+	g->tid = ghi_gthread_new_tid();
+	g->stack_lo = g->map + guard;
+	g->stack_hi = (char *)g;
+	begin(g, start, arg, entry);
+	g->join = GHI_DETACHED;
+	store_release(&g->life, (uint32_t)GHI_LIFE_ALIVE); /* pairs with listings */
+	return g;
+}
+
 void ghi_gthread_recycle(struct ghi_gthread *g)
 {
-	struct pool *p = pool_of(g->map_size, g->guard);
+	struct pool *p = pool_of(g->map_size, g->guard, g->flags & GHI_G_LIGHT);
 
 	store_release(&g->life, (uint32_t)GHI_LIFE_FREE);
 	if (!p)
@@ -285,8 +329,14 @@ void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 	 * alone they are still there. */
 	bool known = false, listed = false;
 	for (struct ghi_gthread *g = ghi_gthread_newest; g; g = g->all_next) {
-		if (g == survivor || !g->map) /* !map: its page is older than the list's head */
+		/* !map: its page is older than the list's head.  The same block: the native context
+		 * that a light one forked on; its block is the child's main thread's now. */
+		if (g == survivor || !g->map || (survivor && g->tp == survivor->tp))
 			continue;
+		if (g->flags & GHI_G_LIGHT) {
+			ghi_gthread_recycle(g);
+			continue;
+		}
 		listed = known ? listed : ghi_tls_listed(g->tp);
 		known = true;
 		if (!listed)

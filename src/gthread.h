@@ -8,6 +8,8 @@
  *   low  [guard][stack ......... grows down][static TLS][struct pthread][struct ghi_gthread][res]
  * high ^ tls base  ^ tcb = FS base = pthread_t
  *
+ * A light one has no thread block:  low  [guard][stack ... grows down][struct ghi_gthread]  high
+ *
  * The mapping is never unmapped while the process lives: glibc keeps a list of TCBs that we enlist
  * it in once, and late wakers may look at its wake word.  It is recycled through the pool.
  */
@@ -84,7 +86,9 @@ enum { GHI_JOINABLE, GHI_DETACHED, GHI_ENDED, GHI_JOINED };
 #define GHI_G_NATIVE 2u	 /* a worker's own context, where it searches and sleeps */
 #define GHI_G_USTACK 4u	 /* the program gave the stack */
 #define GHI_G_FORKED 8u	 /* pooled: its owner was lost in a fork */
-#define GHI_G_SCHED  16u /* made with scheduling parameters of its own */
+#define GHI_G_LIGHT  32u /* no thread block of its own: it runs on its worker's */
+#define GHI_G_SHARED (GHI_G_NATIVE | GHI_G_LIGHT) /* those that share a worker's block */
+#define GHI_G_SCHED  16u			  /* made with scheduling parameters of its own */
 
 /* Scheduling parameters that a gthread set for itself (hooks/priority.c): answers, not effects. */
 struct ghi_prio {
@@ -118,6 +122,8 @@ struct ghi_gthread_signals {
 	uint64_t flushed; /* ghi_sig_flushes when own was last looked through */
 };
 
+enum { GHI_YIELD_ASKED = 1, GHI_YIELD_LIGHT = 2 /* always, in a light one */ };
+
 /* What a task of the native API (src/native/) does at its end, which the runtime calls without
  * knowing more of it. */
 struct gh_task;
@@ -129,15 +135,17 @@ struct ghi_task_ops {
 
 struct ghi_gthread {
 	/* Touched by every switch; by the worker that runs it, or the owner of its stack. */
-	void *sp;		   /* saved context while suspended (ctx.h) */
-	uintptr_t tp;		   /* FS base: address of its TCB */
+	void *sp;     /* saved context while suspended (ctx.h) */
+	uintptr_t tp; /* FS base: address of its TCB; a light one's: of where it ran last */
 	struct ghi_worker *worker; /* rewritten at each resume; read by the gthread itself only */
 	uint32_t wake;		   /* park_word.h */
 	uint32_t flags;		   /* GHI_G_*; constant after creation */
 	uint64_t sigmask;	   /* kernel signal mask it runs with */
 	struct ghi_gthread *next;  /* link of the one queue it is in: inbox, ready batch, pool */
-	uint32_t yield_please;	   /* set by the monitor, read by hooks: plain loads and stores */
-	int32_t tid;		   /* what gettid() answers; unique, above pid_max */
+	/* Bits GHI_YIELD_*: set by the monitor, read by hooks: plain loads and stores.  Not 0: the
+	 * hook has something to look at. */
+	uint32_t yield_please;
+	int32_t tid; /* what gettid() answers; unique, above pid_max */
 	/* Set by the monitor when it computed too long, counted down by each park; never 0 while
 	 * `own` is set. */
 	uint32_t hog;
@@ -164,7 +172,9 @@ struct ghi_gthread {
 	uintptr_t joiner; /* who waits in pthread_join, at most one; itself: detached; as in NPTL */
 	void *(*start)(void *);
 	void *arg;
-	void *result; /* PTHREAD_CANCELED until start() returns or pthread_exit says another */
+	void *result;	  /* PTHREAD_CANCELED until start() returns or pthread_exit says another */
+	uint32_t nosig;	  /* GHI_G_SHARED: ghi_tls.nosig while it does not run */
+	void *handler_sp; /* light: the innermost handler's frame (hook.h); NULL: none */
 	struct gh_task *task; /* NULL: a pthread */
 	const struct ghi_task_ops *task_ops;
 	uint64_t id;
@@ -282,6 +292,10 @@ struct ghi_gthread_attr {
  */
 struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(*start)(void *),
 				    void *arg, void (*entry)(void *));
+/* The same without a thread block (docs/design.md, "Light gthreads").  bytes: of address space,
+ * guard and struct included; 0: the default. */
+struct ghi_gthread *ghi_gthread_new_light(size_t bytes, void *(*start)(void *), void *arg,
+					  void (*entry)(void *));
 /* Back to the pool.  Its stack is left and nobody refers to it any more. */
 void ghi_gthread_recycle(struct ghi_gthread *g);
 /* The gthread behind a pthread_t, or NULL for kernel threads. */

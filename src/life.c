@@ -46,7 +46,8 @@ void ghi_life_end(struct ghi_gthread *self)
 		self->task_ops->leaves(self->task);
 	fetch_or_acq_rel(ghi_cancel_word(self), (uint32_t)GHI_CANCEL_EXITING);
 	store_release(&self->life, (uint32_t)GHI_LIFE_EXITING);
-	ghi_tls_exit();
+	if (!(self->flags & GHI_G_LIGHT))
+		ghi_tls_exit();
 	ghi_robust_exit();
 	ghi_runtime_alive(-1);
 	ghi_nosig_enter();
@@ -75,6 +76,18 @@ void ghi_life_entry(void *arg)
 		ghi_tls_exit();
 		exit(0);
 	}
+	ghi_life_end(ghi_self());
+}
+
+void ghi_life_entry_light(void *arg)
+{
+	struct ghi_gthread *self = arg;
+
+	ghi_sched_arrived(self);
+	ghi_nosig_leave();
+	self->result = self->start(self->arg);
+	if (!ghi_self()) /* a fork's child, whose only thread this is */
+		exit(0);
 	ghi_life_end(ghi_self());
 }
 

@@ -10,6 +10,9 @@
 
 /* First code of a gthread that ghi_gthread_new() made. */
 void ghi_life_entry(void *gthread);
+/* The same of ghi_gthread_new_light().  It leaves libc's books of the worker's thread block alone:
+ * nothing unwinds to here. */
+void ghi_life_entry_light(void *gthread);
 /* Affinity, name and the like of its creator; creator NULL: a kernel thread. */
 void ghi_life_inherit(struct ghi_gthread *g, struct ghi_gthread *creator);
 /* The creator's signal mask. */

@@ -181,7 +181,8 @@ static bool look(uint64_t now, bool *ret_handed)
 		uint64_t slice = (again ? GHI_SLICE_AGAIN : GHI_SLICE) * ghi_nslots / crowd;
 		if (!asleep && cpu - s->seen_cpu_ns < slice) {
 			if (cpu - s->seen_cpu_ns > slice / 2 && g)
-				store_relaxed(&g->yield_please, 1u);
+				store_relaxed(&g->yield_please,
+					      load_relaxed(&g->yield_please) | GHI_YIELD_ASKED);
 			continue;
 		}
 		*ret_handed |= hand_over(s, owner, asleep);

@@ -163,8 +163,8 @@ static struct ghi_gthread *adopt_main(void)
 		ghi_sys(SYS_prctl, 16 /* PR_GET_NAME */, g->name);
 	}
 	g->flags |= GHI_G_MAIN;
-	g->task = NULL;
-	g->cancel_word = ghi_cancel_libc_word(g->tp);
+	if (!g->task) /* a task that forked goes on as one */
+		g->cancel_word = ghi_cancel_libc_word(g->tp);
 	g->sig_pending = 0;
 	g->tid = sys_gettid();
 	g->life = GHI_LIFE_ALIVE;
@@ -352,6 +352,7 @@ void ghi_runtime_fork_child(void)
 		/* When the fork was made by a handler that interrupted a hook, the child comes back
 		 * into that hook: this flag makes its next wait look, and start the runtime. */
 		self->sig_pending = 1;
+		self->flags &= ~GHI_G_LIGHT; /* its worker is gone, the block is its own */
 		self->worker->slot = NULL;
 		self->own = NULL; /* its state is what all threads here begin with */
 		self->hog = 0;

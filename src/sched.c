@@ -321,34 +321,79 @@ const struct ghi_affinity *ghi_sched_everywhere(void)
 	return &everywhere;
 }
 
+/* Moves the thread pointer where one of the two shares the worker's block with its native context
+ * (docs/design.md, "Light gthreads").  Signals are deferred on either side throughout: nosig is
+ * never 0 here, so a handler that looks at a block between two of these stores does nothing but
+ * queue. */
+static __attribute__((noinline)) void switch_block(struct ghi_worker *w, struct ghi_gthread *from,
+						   struct ghi_gthread *to)
+{
+	struct ghi_tls *b = w->block;
+
+	if (from->flags & GHI_G_SHARED)
+		from->nosig = b->nosig;
+	if (!(to->flags & GHI_G_SHARED)) {
+		ghi_tp_set(to->tp);
+		return;
+	}
+	b->self = to;
+	b->nosig = to->nosig;
+	b->tid = to->tid;
+	to->tp = w->native->tp;
+	if (!(from->flags & GHI_G_SHARED))
+		ghi_tp_set(to->tp);
+}
+
+/* The rest of a switch that most do not need. */
+static __attribute__((noinline)) void switch_rare(struct ghi_worker *w, struct ghi_gthread *from,
+						  struct ghi_gthread *to, uint32_t rare)
+{
+	if (rare & GHI_SWITCH_CHARGED || !w->slot)
+		ghi_cputime_charge(w, from);
+	if (rare & GHI_SWITCH_WATCHED && w->slot)
+		ghi_stats_resumed(&w->slot->stats, to);
+}
+
+static __attribute__((noinline)) void switch_mask(struct ghi_worker *w, struct ghi_gthread *to)
+{
+	if (to->flags & GHI_G_NATIVE)
+		return;
+	sys_sigprocmask(SIG_SETMASK, &to->sigmask, NULL);
+	store_release(&w->kmask, to->sigmask); /* in force: signal_mask.c waits for it */
+}
+
+static __attribute__((noinline)) void switch_affinity(struct ghi_worker *w, struct ghi_gthread *to)
+{
+	if (!(to->flags & GHI_G_NATIVE))
+		bind_worker(w, to->affinity);
+}
+
 /* Leaves `from` for `to` on the same worker.  Returns when somebody resumes `from`, possibly on
  * another kernel thread. */
 static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi_gthread *to,
 		      ghi_commit_fn commit)
 {
+	struct ghi_slot *s = w->slot;
 	uint32_t rare = load_relaxed(&ghi_cputime_exact);
-	if (__builtin_expect(rare || !w->slot, 0)) {
-		if (rare & GHI_SWITCH_CHARGED || !w->slot)
-			ghi_cputime_charge(w, from);
-		if (rare & GHI_SWITCH_WATCHED && w->slot)
-			ghi_stats_resumed(&w->slot->stats, to);
+
+	if (__builtin_expect(s != NULL, 1)) {
+		s->tick++;
+		s->running = to;
 	}
 	from->switches++;
 	w->commit = commit;
 	w->left = from;
+	if (__builtin_expect(rare || !s, 0))
+		switch_rare(w, from, to, rare);
 	w->current = to;
 	to->worker = w;
-	if (w->slot) {
-		w->slot->tick++;
-		w->slot->running = to;
-	}
-	if (__builtin_expect(to->sigmask != w->kmask, 0) && !(to->flags & GHI_G_NATIVE)) {
-		sys_sigprocmask(SIG_SETMASK, &to->sigmask, NULL);
-		store_release(&w->kmask, to->sigmask); /* in force: signal_mask.c waits for it */
-	}
-	if (__builtin_expect(to->affinity != w->affinity, 0) && !(to->flags & GHI_G_NATIVE))
-		bind_worker(w, to->affinity);
-	if (to->tp != from->tp)
+	if (__builtin_expect(to->sigmask != w->kmask, 0))
+		switch_mask(w, to);
+	if (__builtin_expect(to->affinity != w->affinity, 0))
+		switch_affinity(w, to);
+	if (__builtin_expect((from->flags | to->flags) & GHI_G_SHARED, 0))
+		switch_block(w, from, to);
+	else
 		ghi_tp_set(to->tp);
 	ghi_ctx_switch(&from->sp, to->sp);
 }
@@ -422,13 +467,14 @@ void ghi_yield(void)
 	if (!self || (self->flags & GHI_G_NATIVE))
 		return;
 	if (self->own) { /* it holds no slot: the kernel lets others run */
-		self->yield_please = 0;
+		self->yield_please &= GHI_YIELD_LIGHT;
 		ghi_sys(SYS_sched_yield);
 		return;
 	}
 	ghi_nosig_enter();
-	bool was_long = self->yield_please;
-	self->yield_please = 0;
+	bool was_long = self->yield_please & GHI_YIELD_ASKED;
+	if (__builtin_expect(was_long, 0))
+		self->yield_please &= GHI_YIELD_LIGHT;
 	hog_leaves(self);
 	struct ghi_worker *w = self->worker;
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))

@@ -49,9 +49,10 @@ struct ghi_slot {
 struct ghi_worker {
 	struct ghi_slot *slot; /* NULL: it must not touch any run queue */
 	struct ghi_gthread *current;
-	struct ghi_gthread *native;    /* its own context: search, sleep, slotless commits */
-	ghi_commit_fn commit;	       /* to run on the other side of the switch in progress */
-	struct ghi_gthread *left;      /* argument of commit */
+	struct ghi_gthread *native; /* its own context: search, sleep, slotless commits */
+	struct ghi_tls *block;	  /* in the native context's thread block, which light ones share */
+	ghi_commit_fn commit;	  /* to run on the other side of the switch in progress */
+	struct ghi_gthread *left; /* argument of commit */
 	struct ghi_affinity *affinity; /* what the kernel thread is bound to */
 	uint64_t cpu_mark;	       /* cputime.h */
 	uint64_t kmask;		       /* signal mask of the kernel thread, once it is in force */

@@ -140,9 +140,12 @@ static void on_frame(int sig, void *info, void *context)
 	add = during | BIT(GHI_SIG_KICK);
 	sys_sigprocmask(SIG_SETMASK, &add, NULL);
 	sys_sigprocmask(SIG_SETMASK, &during, NULL);
+	void *outer = self->handler_sp;
+	self->handler_sp = context;
 	call_handler(&act, sig, info, uc);
 	self = ghi_self();
 	if (self) {
+		self->handler_sp = outer;
 		self->sig_ran = ran; /* a wait in the handler clears it */
 		self->sig.looping = looping;
 		take_altstack(self, uc);

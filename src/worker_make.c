@@ -83,6 +83,7 @@ static struct ghi_worker *worker_new(void)
 	}
 	w->native->flags |= GHI_G_NATIVE;
 	w->native->worker = w;
+	w->block = (void *)(w->native->tp + (uintptr_t)ghi_libc.self_off);
 	w->current = w->native;
 	/* Signals are deferred on a native context for good: its bracket never ends. */
 	return w;

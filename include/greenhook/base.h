@@ -16,6 +16,7 @@
 #ifndef GREENHOOK_BASE_H
 #define GREENHOOK_BASE_H
 
+#include <errno.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -50,7 +51,26 @@ typedef int64_t gh_time;
 #define GH_MS(n) ((gh_time)(n)*1000000)
 #define GH_S(n)	 ((gh_time)(n)*1000000000)
 
+/* A task that waited may go on on another kernel thread, where errno lies elsewhere; libc allows
+ * compilers to look for it once per function.  Code of tasks that reads errno after plain calls
+ * needs this definition (or GH_TASK_OWN_TLS); GH_PLAIN_ERRNO leaves libc's. */
+#ifndef GH_PLAIN_ERRNO
+#undef errno
+#define errno (*gh_errno_location())
+#endif
+
 GH_BEGIN_DECLS
+
+/* Where errno is, now.
+ *
+ * What the name errno stands for where this header is included.
+ *
+ * Returns: the address of the calling thread's errno, good until the next call that may wait.
+ * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: yes.
+ * Like: errno(3)
+ * Since: 0.2
+ */
+GH_API int *gh_errno_location(void);
 
 /* The version of the library that runs.
  *

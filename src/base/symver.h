@@ -23,3 +23,13 @@ __asm__(".symver pthread_barrierattr_getpshared, pthread_barrierattr_getpshared@
 __asm__(".symver pthread_getattr_default_np, pthread_getattr_default_np@GLIBC_2.18");
 __asm__(".symver sem_init, sem_init@GLIBC_2.2.5");
 #endif
+
+/* A light gthread may go on on another thread block, with another errno, wherever it parks.  libc
+ * declares the function that finds errno `const`, and compilers then keep its result; under this
+ * name they call it each time. */
+#if !defined(__ASSEMBLER__)
+#include <errno.h>
+extern int *ghi_errno_location(void) __asm__("__errno_location");
+#undef errno
+#define errno (*ghi_errno_location())
+#endif

@@ -9,6 +9,11 @@
 #include "src/native/native.h"
 #include "src/runtime.h"
 
+int *gh_errno_location(void)
+{
+	return ghi_errno_location();
+}
+
 int gh_version(void)
 {
 	return GREENHOOK_VERSION_NUMBER;

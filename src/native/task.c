@@ -78,12 +78,14 @@ static void ended(gh_task *t)
 {
 	struct gh_group *group = t->group;
 	void *result = t->result;
+	/* Before a joiner, who may ask how many are left. */
+	uint32_t alive = fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1);
 	store_release(&t->ended, 1u);
 	ghi_lot_wake(&t->ended, INT_MAX, 0, NULL, NULL); /* an address: it may be gone */
 	ghi_task_unref(t);
 	if (group)
 		ghi_group_ended(group, result);
-	if (fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1) <= 2) /* a caller may be one */
+	if (alive <= 2) /* a caller of gh_shutdown may be one */
 		ghi_lot_wake(&ghi_tasks_alive, INT_MAX, 0, NULL, NULL);
 }
 
@@ -104,19 +106,16 @@ void gh_task_exit(void *result)
 
 /* ---- the beginning -------------------------------------------------------------------------- */
 
-static void *task_main(void *arg)
-{
-	gh_task *t = arg;
-	return t->fn(t->arg);
-}
-
 /* On a gthread, which does not run yet. */
 static int start_green(gh_task *t, const gh_task_opts *o)
 {
 	struct ghi_gthread *self = ghi_self();
 	struct ghi_gthread_attr attr = {
 	    .stack_size = o->stack_size, .guard_size = GHI_PAGE, .detached = true};
-	struct ghi_gthread *g = ghi_gthread_new(&attr, task_main, t, ghi_life_entry);
+	struct ghi_gthread *g =
+	    o->flags & GH_TASK_OWN_TLS
+		? ghi_gthread_new(&attr, t->fn, t->arg, ghi_life_entry)
+		: ghi_gthread_new_light(o->stack_size, t->fn, t->arg, ghi_life_entry_light);
 
 	if (!g)
 		return -EAGAIN;

@@ -106,7 +106,15 @@ PROGRAMS := $(patsubst integration/programs/%.c,$(B)/programs/%,$(wildcard integ
 	$(patsubst bench/%.c,$(B)/bench/%,$(wildcard bench/*.c))
 # Programs of the native API, linked with the shared library, and NAME.static with the other one.
 NATIVE := $(patsubst integration/native/%.c,$(B)/native/%,$(wildcard integration/native/*.c)) $(B)/native/first.static
-programs: $(PROGRAMS) $(NATIVE)
+# The examples, as a user would compile them.
+EXAMPLES := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
+programs: $(PROGRAMS) $(NATIVE) $(EXAMPLES)
+$(B)/examples/%: docs/examples/%.c $(wildcard include/*.h include/greenhook/*.h) $(B)/libgreenhook.so
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)[ -e $(B)/libgreenhook.so.0 ] || ln -s libgreenhook.so $(B)/libgreenhook.so.0
+	$(Q)$(CC) -std=c11 -D_GNU_SOURCE -O2 -g -Wall -Wextra -Wpedantic -Werror -Iinclude -o $@ $< -L$(B) -lgreenhook \
+		-Wl,-rpath,'$$ORIGIN/..'
 $(B)/native/%: integration/native/%.c $(wildcard integration/native/*.h) integration/programs/check.h $(wildcard include/*.h include/greenhook/*.h) \
 		$(B)/libgreenhook.so
 	@mkdir -p $(@D)

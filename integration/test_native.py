@@ -111,6 +111,10 @@ def test_groups_and_futures(every, native):
     native("group", env={"GREENHOOK": "0"})
 
 
+def test_all_sorts_of_threads_share_channels_and_locks(every):
+    every("mix")
+
+
 def test_every_function_has_a_complete_manual_page(tmp_path):
     exported = {n for n in symbols(BUILD / "libgreenhook.so", "-D", "--defined-only") if n.startswith("gh_")}
     made = subprocess.run(["/usr/bin/python3", ROOT / "docs" / "man3.py", tmp_path, "0"], capture_output=True, text=True)

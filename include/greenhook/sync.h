@@ -516,7 +516,8 @@ typedef struct gh_once {
  * o: all zero at first.  fn: called with arg, on the caller's stack; must not call gh_once_do on o
  * again.  On return fn has ended, whoever called it, and what it wrote is seen.  Cancelling a task
  * inside fn does not end fn early; if fn is left by an exception, or by pthread_exit or
- * pthread_cancel of a pthread, somebody else calls it anew.
+ * pthread_cancel of a pthread, somebody else calls it anew.  A task must not leave it by
+ * gh_task_exit.
  *
  * Returns: 0, or
  *   -EINVAL  o or fn is NULL

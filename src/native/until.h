@@ -46,7 +46,7 @@ static inline bool ghi_native_past(uint64_t deadline)
 static inline void ghi_native_attention(void)
 {
 	struct ghi_gthread *self = ghi_self();
-	if (__builtin_expect(self && load_relaxed(&self->yield_please), 0))
+	if (__builtin_expect(self && (load_relaxed(&self->yield_please) & GHI_YIELD_ASKED), 0))
 		ghi_yield();
 }
 

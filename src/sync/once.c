@@ -17,6 +17,7 @@ extern void _pthread_cleanup_pop(struct _pthread_cleanup_buffer *, int);
 
 struct run {
 	pthread_once_t *o; /* NULL: over */
+	bool listed;
 	struct _pthread_cleanup_buffer buffer;
 };
 
@@ -28,7 +29,8 @@ static void abandon(void *arg)
 	if (!o)
 		return;
 	r->o = NULL;
-	_pthread_cleanup_pop(&r->buffer, 0);
+	if (r->listed)
+		_pthread_cleanup_pop(&r->buffer, 0);
 	store_release((uint32_t *)o, 0u);
 	ghi_lot_wake(o, INT_MAX, 0, NULL, NULL);
 }
@@ -59,12 +61,16 @@ int ghi_once_with(pthread_once_t *o, void (*fn)(void *), void *arg)
 		if (cas_acq_rel(word, &s, (uint32_t)BUSY | ghi_once_generation))
 			break;
 	}
-	struct run run = {.o = o};
-	_pthread_cleanup_push(&run.buffer, abandon, &run);
+	struct ghi_gthread *self = ghi_self();
+	/* The list of buffers is the thread block's, which a light gthread shares. */
+	struct run run = {.o = o, .listed = !self || !(self->flags & GHI_G_LIGHT)};
+	if (run.listed)
+		_pthread_cleanup_push(&run.buffer, abandon, &run);
 	pthread_cleanup_push(abandon, &run);
 	fn(arg);
 	pthread_cleanup_pop(0);
-	_pthread_cleanup_pop(&run.buffer, 0);
+	if (run.listed)
+		_pthread_cleanup_pop(&run.buffer, 0);
 	store_release(word, (uint32_t)DONE);
 	ghi_lot_wake(o, INT_MAX, 0, NULL, NULL);
 	return 0;

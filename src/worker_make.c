@@ -49,6 +49,7 @@ static void native_entry(void *arg)
 	struct ghi_worker *w = native->worker;
 
 	ghi_sched_arrived(native);
+	ghi_tls_enter(native->res);
 	ghi_worker_loop(w);
 }
 
@@ -57,6 +58,7 @@ static void clone_entry(void *arg)
 {
 	struct ghi_worker *w = arg;
 
+	ghi_tls_enter(w->native->res); /* light gthreads run libc's code on this block */
 	/* The monitor, which is not bound, made all but those that are owned. */
 	w->affinity = w->own ? &ghi_sched_unsure : NULL;
 	w->cpu_mark = 0;

@@ -2,6 +2,7 @@
  * and locks: every element arrives once, and in order per sender.
  *
  * Usage: mix [SECONDS]; 0, the default: each case once. */
+#include <ctype.h>
 #include <linux/sched.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -38,6 +39,15 @@ static void prepare(void *arg)
 	prepared++;
 }
 
+/* What of libc looks into the thread block: the locale. */
+static void use_libc(void)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%.2f", 1.5);
+	QUIET(!strcmp(text, "1.50") && strtod("2.25", NULL) == 2.25);
+	QUIET(isalpha('x') && !isalpha('1') && toupper('a') == 'A');
+}
+
 static void *sender(void *arg)
 {
 	int me = (int)(intptr_t)arg;
@@ -45,6 +55,8 @@ static void *sender(void *arg)
 	QUIET(gh_barrier_wait(&start) >= 0);
 	gh_once_do(&once, prepare, NULL);
 	QUIET(prepared == 1);
+	if (me % KINDS != 2) /* libc knows nothing of a raw thread */
+		use_libc();
 	for (int i = 1; i <= ELEMENTS; i++) {
 		struct element e = {.sender = me, .number = i};
 		gh_sem_wait(&tokens);

@@ -17,6 +17,8 @@
 #include <greenhook/future.h>
 #include <greenhook/group.h>
 #include <greenhook/net.h>
+#include <greenhook/panic.h>
+#include <greenhook/sched.h>
 #include <greenhook/sync.h>
 #include <greenhook/task.h>
 

@@ -228,3 +228,23 @@ def test_errno_is_looked_for_each_time():
     assert "ghi_errno_location" in header and not with_const.search(header)
     for source in [*ROOT.glob("src/**/*.c"), *ROOT.glob("hooks/*.c")]:
         assert "__errno_location" not in source.read_text(), source
+
+
+# ---- panics, faults, counters ----------------------------------------------------------------------------
+
+
+def test_a_panic_or_a_fault_may_end_the_task_alone(every):
+    """An overflow was reported by several at once, one of which parked on the alternate stack that the next one used."""
+    for done in every("panic", timeout=60):
+        assert 'panic in task "panic": number 7' in done.err and "stack overflow" in done.err
+
+
+def test_otherwise_it_ends_the_process(run):
+    for args, status, said in ((("main",), -6, "*** panic: in main"),
+                               (("end", "0"), -6, "number 7"),
+                               (("end", "1"), -11, "SIGSEGV"),
+                               (("end", "2"), -8, "SIGFPE"),
+                               (("end", "3"), -11, "stack overflow"),
+                               (("twice", "0"), -6, "again")):
+        done = run(str(NATIVE / "panic"), *args, env={"GREENHOOK_WORKERS": "2"})
+        assert done.status == status and said in done.err, (args, done)

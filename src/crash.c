@@ -98,13 +98,68 @@ static void describe(struct ghi_gthread *g, int sig, siginfo_t *info, ucontext_t
 	ghi_unwind_here(uc, print_frame, NULL);
 }
 
+void ghi_crash_trace(void)
+{
+	ucontext_t uc;
+	if (getcontext(&uc) == 0)
+		ghi_unwind_here(&uc, print_frame, NULL);
+}
+
+/* The task that failed goes on at `to`, on what is left of its stack.  After an overflow that is
+ * the innermost part of what overflowed. */
+static void go_on(struct ghi_gthread *g, ucontext_t *uc, void (*to)(void))
+{
+#if defined(__x86_64__)
+	greg_t *r = uc->uc_mcontext.gregs;
+	char *sp = (char *)r[REG_RSP] - 128; /* the red zone */
+	size_t room = (size_t)(g->stack_hi - g->stack_lo) / 4;
+	room = room < 16384 ? room : 16384;
+	if (sp >= g->stack_lo - 65536 && sp < g->stack_lo + room)
+		sp = g->stack_lo + room;
+	r[REG_RSP] = (greg_t)(((uintptr_t)sp & ~(uintptr_t)15) - 8); /* as after a call */
+	r[REG_RIP] = (greg_t)(uintptr_t)to;
+	r[REG_EFL] &= ~0x500; /* direction, trap */
+#endif
+}
+
+/* One that ends a task alone waits for its turn to speak, and gives it back.  We are on the
+ * worker's alternate stack, which the next fault on this kernel thread would use as well: so
+ * nothing here may switch.  Hooks that libunwind or libc reaches see no gthread meanwhile, and no
+ * signal arrives until the return from the handler. */
+static void report_task(struct ghi_gthread *g, uint32_t me, int sig, siginfo_t *info, void *uc)
+{
+	uint64_t all = ~0ull;
+	uint32_t nobody = 0;
+
+	sys_sigprocmask(SIG_SETMASK, &all, NULL);
+	ghi_tls.self = NULL;
+	while (!cas_acquire(&reporting, &nobody, me)) {
+		struct timespec limit = ghi_ns_to_ts(ghi_deadline_in(GHI_SEC));
+		sys_futex_wait_until(&reporting, nobody, &limit);
+		nobody = 0;
+	}
+	describe(g, sig, info, uc);
+	store_release(&reporting, 0u);
+	sys_futex_wake(&reporting, 1);
+	ghi_tls.self = g;
+}
+
 void ghi_crash_on_signal(int sig, siginfo_t *info, void *uc)
 {
 	uint32_t nobody = 0, me = (uint32_t)sys_gettid();
 	struct sigaction dfl = {.sa_handler = SIG_DFL};
 
+	struct ghi_gthread *g = ghi_self();
+	bool mine = info->si_code > 0 && g && g->task && !ghi_tls.nosig && !g->handler_sp;
+	void (*to)(void) = mine ? g->task_ops->faulted(g->task) : NULL;
+
+	if (to) {
+		report_task(g, me, sig, info, uc);
+		go_on(g, uc, to);
+		return;
+	}
 	if (cas_acquire(&reporting, &nobody, me)) {
-		describe(ghi_self(), sig, info, uc);
+		describe(g, sig, info, uc);
 	} else if (nobody != me) {
 		/* Another thread reports and will end the process. */
 		struct timespec limit = {.tv_sec = 5};

@@ -10,6 +10,8 @@
 #include <signal.h>
 
 void ghi_crash_prepare(void);
+/* The caller's frames, on stderr. */
+void ghi_crash_trace(void);
 void ghi_crash_on_signal(int sig, siginfo_t *info, void *ucontext);
 
 #endif

@@ -131,6 +131,8 @@ struct ghi_task_ops {
 	void (*leaves)(struct gh_task *);	      /* by itself: cleanup, last code of it */
 	void (*left)(struct gh_task *, void *result); /* its stack is left */
 	void (*ended)(struct gh_task *);	      /* and its gthread is used again */
+	/* A fault, in a handler: where it goes on, or NULL: as without us. */
+	void (*(*faulted)(struct gh_task *))(void);
 };
 
 struct ghi_gthread {

@@ -19,6 +19,7 @@ typedef void *(*gh_fn)(void *arg);
 /* Bits of gh_task_opts.flags. */
 #define GH_TASK_DETACHED 1u /* nobody joins it */
 #define GH_TASK_OWN_TLS	 2u /* thread-local storage of its own, as a pthread has */
+#define GH_TASK_RECOVER	 4u /* a panic or a fault ends the task, not the process (gh_panic) */
 
 /* How a task is to be; fields that are zero mean the default. */
 typedef struct gh_task_opts {
@@ -76,6 +77,8 @@ GH_API int gh_go(gh_fn fn, void *arg, const gh_task_opts *opts);
  *   -EINVAL  not a handle, a detached task, or another thread is joining it
  *   -EDEADLK  a task wants to join itself
  *   -ECANCELED  the calling task was cancelled
+ * or, with the handle used up,
+ *   -ENOTRECOVERABLE  it ended by a panic or a fault
  * Parks: yes.  Cancellation point: yes.  Thread-safe: yes.  Signal-safe: no.
  * Like: pthread_join(3)
  * Since: 0.2
@@ -91,6 +94,8 @@ GH_API int gh_task_join(gh_task *task, void **ret);
  *   -EDEADLK  a task wants to join itself
  *   -ETIMEDOUT  it still runs
  *   -ECANCELED  the calling task was cancelled
+ * or, with the handle used up,
+ *   -ENOTRECOVERABLE  it ended by a panic or a fault
  * Parks: yes.  Cancellation point: yes.  Thread-safe: yes.  Signal-safe: no.
  * Like: pthread_timedjoin_np(3)
  * Since: 0.2

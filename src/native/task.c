@@ -71,7 +71,21 @@ static void leaves(gh_task *t)
 
 static void left(gh_task *t, void *result)
 {
-	t->result = result;
+	t->result = t->failed ? (void *)(intptr_t)-ENOTRECOVERABLE : result;
+}
+
+static void end_failed(void)
+{
+	gh_task_exit(NULL);
+}
+
+/* Once: what fails again while it cleans up takes the process along. */
+static void (*faulted(gh_task *t))(void)
+{
+	if (!t->recover || t->over || t->failed)
+		return NULL;
+	t->failed = true;
+	return end_failed;
 }
 
 static void ended(gh_task *t)
@@ -89,7 +103,7 @@ static void ended(gh_task *t)
 		ghi_lot_wake(&ghi_tasks_alive, INT_MAX, 0, NULL, NULL);
 }
 
-const struct ghi_task_ops ghi_task_ops = {leaves, left, ended};
+const struct ghi_task_ops ghi_task_ops = {leaves, left, ended, faulted};
 
 void gh_task_exit(void *result)
 {
@@ -153,8 +167,8 @@ static int read_opts(const gh_task_opts *in, gh_task_opts *ret)
 		if (((const char *)in)[i])
 			return -E2BIG;
 	memcpy(ret, in, in->size < sizeof(*ret) ? in->size : sizeof(*ret));
-	if ((ret->flags & ~(GH_TASK_DETACHED | GH_TASK_OWN_TLS)) || ret->priority ||
-	    ret->stack_size > 1ul << 40)
+	if ((ret->flags & ~(GH_TASK_DETACHED | GH_TASK_OWN_TLS | GH_TASK_RECOVER)) ||
+	    ret->priority || ret->stack_size > 1ul << 40)
 		return -EINVAL;
 	if (ret->stack_size && ret->stack_size < (size_t)PTHREAD_STACK_MIN)
 		ret->stack_size = (size_t)PTHREAD_STACK_MIN;
@@ -178,6 +192,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 	t->arg = s->arg;
 	t->deadline = deadline < s->deadline ? deadline : s->deadline;
 	t->group = s->group;
+	t->recover = o.flags & GH_TASK_RECOVER;
 	store_release(&t->magic, GHI_TASK_MAGIC);
 	fetch_add_relaxed(&ghi_tasks_alive, 1u);
 	*ret = t;
@@ -256,13 +271,14 @@ int gh_task_join_until(gh_task *t, void **ret, gh_time at)
 		store_release(&t->join, (uint32_t)GHI_TASK_JOINABLE);
 		return r;
 	}
+	bool failed = t->failed;
 	if (ret)
-		*ret = t->result;
+		*ret = failed ? NULL : t->result;
 	store_release(&t->join, (uint32_t)GHI_TASK_GIVEN_UP);
 	store_release(&t->magic,
 		      0u); /* the handle, though its gthread may still hold a reference */
 	ghi_task_unref(t);
-	return 0;
+	return failed ? -ENOTRECOVERABLE : 0;
 }
 
 int gh_task_join(gh_task *t, void **ret)

@@ -42,6 +42,8 @@ struct gh_task {
 	int why;	       /* 0, or ETIMEDOUT when it was its deadline */
 	unsigned shields;      /* by itself */
 	bool over;	       /* nobody cancels it any more */
+	bool recover;	       /* GH_TASK_RECOVER */
+	bool failed;	       /* by itself: a panic or a fault; read by the joiner */
 	struct ghi_gthread *g; /* while it runs as one */
 	gh_fn fn;
 	void *arg, *result;

@@ -40,6 +40,7 @@ static void at_end(void *arg)
 {
 	gh_task *t = arg;
 	ghi_task_ops.leaves(t);
+	ghi_task_ops.left(t, t->result);
 	unlist(t);
 	ghi_tls.kwait = NULL;
 	ghi_task_ops.ended(t);

@@ -1,0 +1,32 @@
+/* Panics; see include/greenhook/panic.h.
+ *
+ * Owns: nothing.  Called by: programs.  Must not know: how a fault becomes one (src/crash.c).
+ */
+#include <greenhook/panic.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "src/crash.h"
+#include "src/native/task_int.h"
+
+void gh_panic(const char *fmt, ...)
+{
+	struct gh_task *t = ghi_task_running();
+	char text[512];
+	va_list ap;
+
+	va_start(ap, fmt);
+	vsnprintf(text, sizeof(text), fmt ? fmt : "(no reason)", ap);
+	va_end(ap);
+	struct ghi_gthread *self = ghi_self();
+	if (t)
+		ghi_say("*** panic in task \"%s\": %s", self ? self->name : "", text);
+	else
+		ghi_say("*** panic: %s", text);
+	if (!t || !ghi_task_ops.faulted(t))
+		abort(); /* whose report has the frames */
+	ghi_crash_trace();
+	gh_task_exit(NULL);
+	__builtin_unreachable();
+}

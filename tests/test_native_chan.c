@@ -7,6 +7,7 @@
 #include <sys/resource.h>
 #include <sys/wait.h>
 
+#include "src/native/chan.h"
 #include "src/real.h"
 #include "tests/helpers.h"
 
@@ -285,7 +286,8 @@ START_TEST(two_that_meet_hand_over_each_time)
 }
 END_TEST
 
-/* The receiver of the only message frees the channel, while the sender is on its way out. */
+/* The receiver of the only message frees the channel, while the sender is on its way out.  A kernel
+ * thread used to look at the channel once more. */
 static void *send_one(void *c)
 {
 	long x = 77;
@@ -293,19 +295,37 @@ static void *send_one(void *c)
 	return NULL;
 }
 
+static void *select_one(void *c)
+{
+	long x = 77;
+	gh_case of[] = {GH_SEND((gh_chan *)c, &x), GH_RECV(other.chan, &x)};
+	must_eq(gh_select(of, 2), 0);
+	must_eq(of[0].result, 0);
+	return NULL;
+}
+
 START_TEST(whoever_received_last_may_free)
 {
-	start_runtime(worker_counts[_i]);
-	for (int i = 0; i < 1000; i++) {
+	bool kernel = _i / WORKER_COUNTS % 2, selects = _i / WORKER_COUNTS / 2;
+	void *(*send)(void *) = selects ? select_one : send_one;
+	start_runtime(worker_counts[_i % WORKER_COUNTS]);
+	other = longs_new(0);
+	for (int i = 0; i < 500; i++) {
 		gh_chan *c = gh_chan_new(sizeof(long), 0);
-		pthread_t t = i % 4 ? spawn(send_one, c) : spawn_kernel(send_one, c);
+		pthread_t t = kernel ? spawn_kernel(send, c) : spawn(send, c);
 		long x = 0;
 		if (i % 2)
-			yield();
+			until(!ghi_list_empty((struct ghi_list *)&c->core.senders));
 		must_eq(gh_chan_recv(c, &x), 0);
 		must_eq(x, 77);
 		gh_chan_unref(c);
+		/* A select may hold it a moment longer; else the memory is somebody else's. */
+		unsigned char *again = malloc(sizeof(gh_chan));
+		memset(again, 0xee, sizeof(gh_chan));
 		join(t);
+		for (size_t k = 0; k < sizeof(gh_chan); k++)
+			must_eq(again[k], 0xee);
+		free(again);
 	}
 }
 END_TEST
@@ -705,7 +725,7 @@ Suite *suite_native_chan(void)
 	add_test(s, an_unbounded_channel_grows_and_forgets);
 	add_loop(s, every_element_arrives_once_and_in_order, 2 * WORKER_COUNTS * CAPACITIES);
 	add_loop(s, two_that_meet_hand_over_each_time, 2 * WORKER_COUNTS);
-	add_loop(s, whoever_received_last_may_free, WORKER_COUNTS);
+	add_loop(s, whoever_received_last_may_free, 4 * WORKER_COUNTS);
 	add_loop(s, a_close_wakes_all, WORKER_COUNTS);
 	add_test(s, a_select_chooses_fairly_among_those_that_are_ready);
 	add_loop(s, a_select_ends_in_time, 2);

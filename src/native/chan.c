@@ -104,10 +104,11 @@ uint32_t ghi_party_park(struct ghi_party *p, uint64_t deadline)
 void ghi_party_wake_kernel(struct ghi_party *p)
 {
 	static const uint64_t one = 1;
+	int fd = p->fd; /* the notify is the last touch; the futex is an address only */
 	if (ghi_wake_notify(&p->word, GHI_WOKEN_LOT) == GHI_NOTIFY_LOST)
 		return;
-	if (p->fd >= 0)
-		ghi_sys(SYS_write, p->fd, &one, sizeof(one));
+	if (fd >= 0)
+		ghi_sys(SYS_write, fd, &one, sizeof(one));
 	else
 		sys_futex_wake(&p->word, 1);
 }
@@ -217,7 +218,7 @@ static int wait(const struct op *op, uint64_t deadline)
 		return did == GHI_CHAN_DONE ? 0 : did == GHI_CHAN_CLOSED ? -EPIPE : -EAGAIN;
 	}
 	uint32_t wakeup = ghi_party_park(&p, deadline);
-	if (wakeup != GHI_WOKEN_LOT || !p.g) { /* (S6) */
+	if (wakeup != GHI_WOKEN_LOT) { /* (S6); else the peer may have freed the channel */
 		ghi_chan_lock(op->c);
 		ghi_chan_part(&n);
 		ghi_unlock(&op->c->lock);

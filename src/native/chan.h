@@ -23,7 +23,7 @@ struct ghi_party {
 	int fd;		       /* of a kernel thread in poll(): an eventfd; else -1 */
 };
 
-/* (P4) for kernel threads: under the channel's lock, which the party takes before it goes. */
+/* (P4) for kernel threads. */
 void ghi_party_wake_kernel(struct ghi_party *p);
 
 static inline void ghi_party_wake(struct ghi_party *p, struct ghi_gthread **ret_ready)

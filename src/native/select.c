@@ -239,7 +239,7 @@ static uint32_t park(struct select *s, uint64_t deadline, struct pollfd *p)
 }
 
 /* Once: an index, an error, or -EAGAIN: again. */
-static int wait(struct select *s, uint64_t until, struct pollfd *p)
+static int wait_held(struct select *s, uint64_t until, struct pollfd *p)
 {
 	int r;
 
@@ -265,6 +265,17 @@ static int wait(struct select *s, uint64_t until, struct pollfd *p)
 		return (int)claimed - 1;
 	}
 	return wakeup == GHI_WOKEN_CANCEL ? -ECANCELED : -EAGAIN;
+}
+
+/* (S6) looks at channels that the peer may have dropped the last other reference of. */
+static int wait(struct select *s, uint64_t until, struct pollfd *p)
+{
+	for (size_t i = 0; i < s->chans; i++)
+		gh_chan_ref(s->room[i].chan);
+	int r = wait_held(s, until, p);
+	for (size_t i = 0; i < s->chans; i++)
+		gh_chan_unref(s->room[i].chan);
+	return r;
 }
 
 static int run(struct select *s, bool waits, uint64_t until, struct pollfd *p)

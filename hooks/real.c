@@ -47,7 +47,8 @@ void ghi_real_load(void)
 
 void ghi_hook_attention(struct ghi_gthread *self)
 {
-	if (load_relaxed(&self->yield_please) & GHI_YIELD_ASKED)
+	/* A light one may have been called by libc, where it must not switch; light.c asks. */
+	if (load_relaxed(&self->yield_please) & GHI_YIELD_ASKED && !(self->flags & GHI_G_LIGHT))
 		ghi_yield();
 }
 

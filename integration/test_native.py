@@ -188,6 +188,7 @@ def test_stack_overflow_in_a_light_task_is_reported(run):
 # share their worker's: nothing in them parks between the look and the use.
 LOOKS_AT_THE_BLOCK = {
     "entry": "the helper's first code: a kernel thread of libc's",
+    "enter_block": "the start, on main",
     "fill_head": "makes a block out of the creator's",
     "ghi_hold": "a light gthread is not in the list",
     "ghi_held_drop": "signals deferred; a light gthread is not in the list",

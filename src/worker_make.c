@@ -49,7 +49,6 @@ static void native_entry(void *arg)
 	struct ghi_worker *w = native->worker;
 
 	ghi_sched_arrived(native);
-	ghi_tls_enter(native->res);
 	ghi_worker_loop(w);
 }
 
@@ -189,11 +188,26 @@ void ghi_worker_end_own(struct ghi_worker *w)
 	ghi_worker_end(w);
 }
 
+/* What clone_entry() does for the others.  The initial worker's native context may run for the
+ * first time long after a light gthread ran on its block.  While the process has one thread. */
+static __attribute__((noinline)) void enter_block(struct ghi_gthread *native)
+{
+	uint64_t all = ~0ull, old;
+	uintptr_t mine = ghi_tp_get();
+
+	sys_sigprocmask(SIG_SETMASK, &all, &old);
+	ghi_tp_set(native->tp);
+	ghi_tls_enter(native->res);
+	ghi_tp_set(mine);
+	sys_sigprocmask(SIG_SETMASK, &old, NULL);
+}
+
 int ghi_worker_start_first(struct ghi_gthread *main_thread)
 {
 	struct ghi_worker *w = worker_new();
 	if (!w)
 		return -ENOMEM;
+	enter_block(w->native);
 	w->tid = sys_gettid();
 	w->kmask = main_thread->sigmask;
 	w->current = main_thread;

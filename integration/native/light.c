@@ -2,6 +2,7 @@
  * waits, children, its stack.  "overflow" and "memory N" are modes of their own. */
 #include <aio.h>
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <sched.h>
@@ -15,6 +16,14 @@
 #include "rc.h"
 
 static gh_group *group;
+
+/* The very first thing that runs beside main, on a block where nothing ran before. */
+static void *formats(void *arg)
+{
+	char text[32];
+	snprintf(text, sizeof(text), "%.2f", 1.25);
+	return !strcmp(text, "1.25") && isalpha('x') && strtod("2.5", NULL) == 2.5 ? arg : NULL;
+}
 
 static void crowd(gh_group_fn fn, int n)
 {
@@ -289,7 +298,7 @@ static void *forks(void *arg)
 	if (pid == 0) {
 		gh_defer(note, "the child's deferred function runs\n");
 		void *ret = NULL;
-		gh_task *t = gh_task_spawn(child_works, &pid, NULL);
+		gh_task *t = gh_task_spawn(formats, &pid, NULL);
 		pthread_t p = spawn(child_works, &ret);
 		QUIET(gh_task_join(t, &ret) == 0 && ret == &pid && join(p) == &ret);
 		QUIET(gh_task_self() != NULL && gh_sleep(GH_MS(1)) == 0);
@@ -474,6 +483,7 @@ static int program(int argc, char **argv)
 		memory(atoi(argv[2]));
 		return check_done();
 	}
+	CHECK(gh_task_join(gh_task_spawn(formats, &ret, NULL), &ret) == 0 && ret == &ret);
 	group = gh_group_new(NULL, 0);
 	if (argc > 2 && !strcmp(argv[1], "together")) {
 		together(atoi(argv[2]));

@@ -157,6 +157,17 @@ def test_headers_compile_alone(tmp_path, compiler):
             assert done.returncode == 0, f"{header.name} {standard}: {done.stderr}"
 
 
+@pytest.mark.parametrize("compiler, language", [("gcc", "c11"), ("clang", "c17"), ("g++", "c++17"), ("clang++", "c++17")])
+def test_macros_are_for_both_languages(tmp_path, compiler, language):
+    if not shutil.which(compiler):
+        pytest.skip(f"no {compiler}")
+    done = subprocess.run([compiler, "-x", language.rstrip("0123456789"), f"-std={language}", "-Wall", "-Wextra", "-Wpedantic", "-Werror",
+                           "-I", ROOT / "include", "-o", tmp_path / "macros", ROOT / "integration/native/lib/macros.c", "-x", "none",
+                           BUILD / "libgreenhook.so"], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    subprocess.run([tmp_path / "macros"], check=True, timeout=30, env={**os.environ, "LD_LIBRARY_PATH": str(BUILD)})
+
+
 # ---- light gthreads ------------------------------------------------------------------------------------
 
 

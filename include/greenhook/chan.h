@@ -301,50 +301,51 @@ GH_END_DECLS
  * also ints_send_try, _until, ints_recv_try, _until, ints_ref; c.chan is the channel itself, for
  * gh_select and the rest.  Use it where types are declared.
  */
+#define GH_CHAN_INLINE __attribute__((unused)) static inline
 #define GH_CHAN_DEFINE(name, type)                                                                 \
 	typedef struct name {                                                                      \
 		gh_chan *chan;                                                                     \
 	} name;                                                                                    \
-	static inline name name##_new(size_t capacity)                                             \
+	GH_CHAN_INLINE name name##_new(size_t capacity)                                            \
 	{                                                                                          \
 		name c;                                                                            \
 		c.chan = gh_chan_new(sizeof(type), capacity);                                      \
 		return c;                                                                          \
 	}                                                                                          \
-	static inline name name##_ref(name c)                                                      \
+	GH_CHAN_INLINE name name##_ref(name c)                                                     \
 	{                                                                                          \
 		gh_chan_ref(c.chan);                                                               \
 		return c;                                                                          \
 	}                                                                                          \
-	static inline void name##_unref(name c)                                                    \
+	GH_CHAN_INLINE void name##_unref(name c)                                                   \
 	{                                                                                          \
 		gh_chan_unref(c.chan);                                                             \
 	}                                                                                          \
-	static inline int name##_send(name c, type element)                                        \
+	GH_CHAN_INLINE int name##_send(name c, type element)                                       \
 	{                                                                                          \
 		return gh_chan_send(c.chan, &element);                                             \
 	}                                                                                          \
-	static inline int name##_send_try(name c, type element)                                    \
+	GH_CHAN_INLINE int name##_send_try(name c, type element)                                   \
 	{                                                                                          \
 		return gh_chan_send_try(c.chan, &element);                                         \
 	}                                                                                          \
-	static inline int name##_send_until(name c, type element, gh_time until)                   \
+	GH_CHAN_INLINE int name##_send_until(name c, type element, gh_time until)                  \
 	{                                                                                          \
 		return gh_chan_send_until(c.chan, &element, until);                                \
 	}                                                                                          \
-	static inline int name##_recv(name c, type *element)                                       \
+	GH_CHAN_INLINE int name##_recv(name c, type *element)                                      \
 	{                                                                                          \
 		return gh_chan_recv(c.chan, element);                                              \
 	}                                                                                          \
-	static inline int name##_recv_try(name c, type *element)                                   \
+	GH_CHAN_INLINE int name##_recv_try(name c, type *element)                                  \
 	{                                                                                          \
 		return gh_chan_recv_try(c.chan, element);                                          \
 	}                                                                                          \
-	static inline int name##_recv_until(name c, type *element, gh_time until)                  \
+	GH_CHAN_INLINE int name##_recv_until(name c, type *element, gh_time until)                 \
 	{                                                                                          \
 		return gh_chan_recv_until(c.chan, element, until);                                 \
 	}                                                                                          \
-	static inline int name##_close(name c)                                                     \
+	GH_CHAN_INLINE int name##_close(name c)                                                    \
 	{                                                                                          \
 		return gh_chan_close(c.chan);                                                      \
 	}                                                                                          \

@@ -260,3 +260,12 @@ def test_otherwise_it_ends_the_process(run):
                                (("twice", "0"), -6, "again")):
         done = run(str(NATIVE / "panic"), *args, env={"GREENHOOK_WORKERS": "2"})
         assert done.status == status and said in done.err, (args, done)
+
+
+def test_cxx_in_light_tasks(native, tmp_path):
+    program = tmp_path / "cxx"
+    subprocess.run(["g++", "-std=c++17", "-O2", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-I", ROOT / "include",
+                    "-o", program, ROOT / "integration/native/cxx.cc", f"-L{BUILD}", "-lgreenhook", f"-Wl,-rpath,{BUILD}"],
+                   check=True, timeout=120)
+    for workers in 1, 2, 8:
+        native(program, workers=workers)

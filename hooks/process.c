@@ -11,6 +11,8 @@
 
 #include "hooks/hook.h"
 #include "hooks/offload.h"
+#include "src/control.h"
+#include "src/runtime.h"
 
 /* However the child was made. */
 static void begin_child(void)
@@ -92,6 +94,16 @@ bool ghi_process_raw_fork(long nr, const long *a, long *ret)
 	else
 		return false;
 	return true;
+}
+
+/* Without destructors, so what the runtime does at the end is done here.  Not in the child of a vfork
+ * or of a fork that made no thread: the name is its parent's. */
+EXPORT void _exit(int status)
+{
+	if (ghi_runtime_pid() == sys_getpid())
+		ghi_control_end();
+	REAL(_exit)(status);
+	__builtin_unreachable();
 }
 
 struct clone_start {

@@ -356,6 +356,47 @@ else:
     assert not os.path.exists(socket_of(runtime_dir, process))
 
 
+def test_where_the_system_forbids_to_read_memory_through_the_kernel(green, programs, tmp_path):
+    source = tmp_path / "sandbox.c"
+    source.write_text(r"""
+#include <errno.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int main(int argc, char **argv)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_process_vm_readv, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
+		BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog all = {sizeof(code) / sizeof(*code), code};
+	if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) || prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &all))
+		return 1;
+	execv(argv[1], argv + 1);
+	return 2;
+}
+""")
+    subprocess.run(["gcc", "-o", tmp_path / "sandbox", source], check=True, timeout=60)
+    process, _ = green(str(tmp_path / "sandbox"), programs / "inspect", "each")
+    dump = settled(process.pid, 11)
+    by_start = {g["start_function"]: g for g in dump["gthreads"]}
+    assert by_start["waits_for_mutex"]["owner"] == 1 and by_start["joins"]["owner"] == by_start["sleeps"]["id"]
+    assert all(start is None or start in functions(dump, g) for start, g in by_start.items())
+
+
+def test_no_socket_is_left_by_exit_without_destructors(green, runtime_dir):
+    process, _ = green("inspect", "each")
+    assert os.path.exists(socket_of(runtime_dir, process))
+    process.stdin.close()
+    assert process.wait(timeout=LIMIT) == 0 and not os.path.exists(socket_of(runtime_dir, process))
+    process.stdin = None
+
+
 def test_a_server_under_load(runtime_dir, tmp_path):
     """Python's threaded HTTP server answers while it is asked again and again."""
     need_library()

@@ -1,4 +1,5 @@
-/* dump.h: what `greenhook dump` has read: dump.c reads and groups, dump_text.c and deadlock.c show.
+/* dump.h: what `greenhook dump` has read: dump.c reads and groups, dump_text.c, dump_json.c and
+ * deadlock.c show.
  */
 #ifndef GREENHOOK_DUMP_H
 #define GREENHOOK_DUMP_H
@@ -86,6 +87,9 @@ void dump_place(FILE *f, struct dump *d, uint64_t ip, int module, bool is_return
 const char *dump_function(struct dump *d, uint64_t ip, int module, bool is_return,
 			  uint64_t *ret_off);
 bool dump_in_runtime(const struct dump *d, const struct frame *f);
+
+/* dump_json.c: reads and writes; 0 or the exit code. */
+int dump_json(struct dump *d);
 
 /* dump_text.c */
 void dump_text(struct dump *d);

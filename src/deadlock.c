@@ -1,38 +1,26 @@
 /* The search for rings; see deadlock.h. */
-#include <dlfcn.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <string.h>
 
 #include "src/control.h"
 #include "src/deadlock.h"
-#include "src/inspect.h"
 #include "src/runtime.h"
 #include "src/sched.h"
-#include "src/tls.h"
 #include "src/unwind.h"
 
 enum { AT_ONCE = 2048, EDGES_AT_ONCE = 512, MAX_EDGES = 1 << 17, MAX_RING = 16, MAX_TOLD = 64 };
-
-struct edge {
-	struct ghi_gthread *g;
-	uint64_t id;
-	uintptr_t waits_for;
-	int32_t tid, owner;
-	uint32_t switches, reason;
-	uint32_t met; /* by which walk */
-};
 
 static struct {
 	enum { RESTS, WALKS, DOUBTS } phase;
 	uint64_t begun, spent, next; /* when, for how long in all, when next */
 	uint64_t parks;		     /* that there had been when it began */
 	struct ghi_gthread *at;
-	struct edge *edges; /* MAX_EDGES of them; NULL: none mapped */
+	struct ghi_deadlock_edge *edges; /* MAX_EDGES of them; NULL: none mapped */
 	uint32_t n;
 	bool too_many;
 	/* The ring that is doubted, or is to be told. */
-	struct edge ring[MAX_RING];
+	struct ghi_deadlock_edge ring[MAX_RING];
 	uint32_t length;	 /* may be more than fit */
 	uint32_t found;		 /* to be told; cleared by the control thread */
 	uint64_t told[MAX_TOLD]; /* the lowest id of each */
@@ -72,7 +60,7 @@ static int32_t owner_of(uint32_t reason, uintptr_t waits_for)
 }
 
 /* False: it waits for nobody that is known, or moved while it was read. */
-static bool edge_of(struct ghi_gthread *g, struct edge *ret)
+static bool edge_of(struct ghi_gthread *g, struct ghi_deadlock_edge *ret)
 {
 	uint32_t switches = load_acquire(&g->switches);
 	if ((load_acquire(&g->wake) & GHI_WAKE_MASK) != GHI_WAKE_PARKED)
@@ -81,12 +69,12 @@ static bool edge_of(struct ghi_gthread *g, struct edge *ret)
 	if ((reason != GHI_PARK_MUTEX && reason != GHI_PARK_RWLOCK && reason != GHI_PARK_JOIN) ||
 	    g->deadline != GHI_NEVER)
 		return false;
-	*ret = (struct edge){.g = g,
-			     .id = g->id,
-			     .waits_for = (uintptr_t)g->waits_for,
-			     .tid = g->tid,
-			     .switches = switches,
-			     .reason = reason};
+	*ret = (struct ghi_deadlock_edge){.g = g,
+					  .id = g->id,
+					  .waits_for = (uintptr_t)g->waits_for,
+					  .tid = g->tid,
+					  .switches = switches,
+					  .reason = reason};
 	ret->owner = owner_of(reason, ret->waits_for);
 	return ret->owner && (load_acquire(&g->wake) & GHI_WAKE_MASK) == GHI_WAKE_PARKED &&
 	       load_acquire(&g->switches) == switches;
@@ -114,7 +102,7 @@ static bool begin(uint64_t now)
 		rest(now);
 		return false;
 	}
-	search.edges = (struct edge *)r;
+	search.edges = (struct ghi_deadlock_edge *)r;
 	search.phase = WALKS;
 	search.at = ghi_gthread_all();
 	struct ghi_gthread *main_thread = ghi_runtime_main();
@@ -144,7 +132,7 @@ static bool walk(void)
 	return !g;
 }
 
-static struct edge *by_tid(const uint32_t *table, uint32_t mask, int32_t tid)
+static struct ghi_deadlock_edge *by_tid(const uint32_t *table, uint32_t mask, int32_t tid)
 {
 	for (uint32_t at = (uint32_t)tid * 2654435761u & mask; table[at]; at = (at + 1) & mask)
 		if (search.edges[table[at] - 1].tid == tid)
@@ -153,9 +141,10 @@ static struct edge *by_tid(const uint32_t *table, uint32_t mask, int32_t tid)
 }
 
 /* Whom it waits for, if that one waits as well. */
-static struct edge *next_of(const uint32_t *table, uint32_t mask, const struct edge *e)
+static struct ghi_deadlock_edge *next_of(const uint32_t *table, uint32_t mask,
+					 const struct ghi_deadlock_edge *e)
 {
-	struct edge *next = by_tid(table, mask, e->owner);
+	struct ghi_deadlock_edge *next = by_tid(table, mask, e->owner);
 	/* A task of the native API is joined by another address. */
 	if (next && e->reason == GHI_PARK_JOIN &&
 	    (uintptr_t)next->g + offsetof(struct ghi_gthread, join) != e->waits_for)
@@ -172,9 +161,10 @@ static bool was_told(uint64_t id)
 }
 
 /* The ring through e; its lowest id names it. */
-static void keep_ring(const uint32_t *table, uint32_t mask, struct edge *e, uint64_t *ret_lowest)
+static void keep_ring(const uint32_t *table, uint32_t mask, struct ghi_deadlock_edge *e,
+		      uint64_t *ret_lowest)
 {
-	struct edge *first = e;
+	struct ghi_deadlock_edge *first = e;
 	search.length = 0;
 	*ret_lowest = e->id;
 	do {
@@ -206,7 +196,7 @@ static bool find_ring(void)
 		table[at] = i + 1;
 	}
 	for (uint32_t i = 0; i < search.n && !found; i++) {
-		struct edge *e = &search.edges[i];
+		struct ghi_deadlock_edge *e = &search.edges[i];
 		uint64_t lowest;
 		while (e && !e->met) {
 			e->met = i + 1;
@@ -225,9 +215,9 @@ static bool find_ring(void)
 
 static bool still_stands(void)
 {
-	struct edge now;
+	struct ghi_deadlock_edge now;
 	for (uint32_t i = 0; i < search.length && i < MAX_RING; i++) {
-		const struct edge *e = &search.ring[i];
+		const struct ghi_deadlock_edge *e = &search.ring[i];
 		if (!edge_of(e->g, &now) || now.id != e->id || now.switches != e->switches ||
 		    now.owner != e->owner || now.waits_for != e->waits_for)
 			return false;
@@ -291,65 +281,11 @@ void ghi_deadlock_after_fork(void)
 	memset(&search, 0, sizeof(search));
 }
 
-/* ---- telling -------------------------------------------------------------------------------- */
-
-static void print_frame(int n, uintptr_t ip, bool is_return)
-{
-	char name[256], path[256];
-	uintptr_t off = 0, base = 0;
-
-	ghi_tls_fork_not_now();
-	const void *module = ghi_unwind_module(ip - is_return, &base);
-	bool named = ghi_unwind_name(ip - is_return, name, sizeof(name), &off);
-	path[0] = 0;
-	if (module)
-		ghi_unwind_module_path(module, path, sizeof(path));
-	ghi_tls_fork_again();
-	const char *slash = strrchr(path, '/');
-	ghi_print("    #%d %s+0x%lx (%s+0x%lx)\n", n, named ? name : "?",
-		  named ? off + is_return : 0, slash ? slash + 1 : path, ip - base);
-}
-
-static bool is_ours(uintptr_t ip)
-{
-	uintptr_t base, mine;
-	const void *module = ghi_unwind_module(ip, &base);
-	return module && module == ghi_unwind_module((uintptr_t)is_ours, &mine);
-}
-
-static void print_stack(const struct ghi_gthread *g)
-{
-	static struct ghi_inspect_stack s;
-	static uintptr_t ips[GHI_INSPECT_FRAMES];
-	int n, from = 0;
-
-	ghi_inspect_stack_of(g, &s);
-	n = ghi_inspect_stack_ips(&s, ips);
-	while (from + 1 < n && is_ours(ips[from + 1]))
-		from++;
-	for (int i = from; i < n && !(i > from && is_ours(ips[i])); i++)
-		print_frame(i - from, ips[i], i > 0);
-}
-
 void ghi_deadlock_tell(void)
 {
 	if (!load_acquire(&search.found))
 		return;
-	ghi_say("deadlock: %u gthreads wait for each other, for good", search.length);
-	bool stacks = ghi_inspect_stacks_begin();
-	for (uint32_t i = 0; i < search.length; i++) {
-		const struct edge *e = &search.ring[i];
-		const struct edge *next = &search.ring[(i + 1) % search.length];
-		ghi_print("greenhook: gthread %lu \"%s\" waits for ", e->id, e->g->name);
-		if (e->reason == GHI_PARK_JOIN)
-			ghi_print("the end of gthread %lu\n", next->id);
-		else
-			ghi_print("the %s at 0x%lx, held by gthread %lu\n",
-				  ghi_reason_names[e->reason], e->waits_for, next->id);
-		if (stacks)
-			print_stack(e->g);
-	}
-	ghi_inspect_stacks_end();
+	ghi_deadlock_print(search.ring, search.length);
 	store_release(&search.found, 0u);
 	if (ghi_config.deadlock > 1) {
 		ghi_say("GREENHOOK_DEADLOCK=2: ending the process");

@@ -17,12 +17,23 @@
 #ifndef GHI_DEADLOCK_H
 #define GHI_DEADLOCK_H
 
-#include <stdint.h>
+#include "src/gthread.h"
 
 /* By the monitor; when it wants to look again, GHI_NEVER: not before somebody has run. */
 uint64_t ghi_deadlock_look(uint64_t now);
 /* On the control thread: prints what was found; then the policy (GREENHOOK_DEADLOCK). */
 void ghi_deadlock_tell(void);
 void ghi_deadlock_after_fork(void);
+
+/* deadlock_tell.c */
+struct ghi_deadlock_edge {
+	struct ghi_gthread *g;
+	uint64_t id;
+	uintptr_t waits_for;
+	int32_t tid, owner;
+	uint32_t switches, reason;
+	uint32_t met; /* by which walk */
+};
+void ghi_deadlock_print(const struct ghi_deadlock_edge *ring, unsigned length);
 
 #endif

@@ -6,79 +6,13 @@
  * where a pointer out of a torn copy would fault.
  */
 #include <dlfcn.h>
-#include <fcntl.h>
-#include <link.h>
 #include <string.h>
-#include <sys/uio.h>
 
 #include "src/base/atomic.h"
 #include "src/base/clock.h"
 #include "src/base/report.h"
 #include "src/helper.h"
 #include "src/unwind.h"
-
-/* struct dl_find_object of glibc 2.35, which an older header does not have. */
-struct found {
-	unsigned long long flags;
-	void *start, *end;
-	struct link_map *map;
-	void *eh_frame_hdr;
-	unsigned long long reserved[7];
-};
-static int (*find_object)(void *, struct found *); /* NULL: not in this libc */
-static bool looked_for_find_object;
-
-static bool object_of(uintptr_t ip, struct found *ret)
-{
-	if (!looked_for_find_object) {
-		*(void **)(&find_object) = dlsym(RTLD_DEFAULT, "_dl_find_object");
-		looked_for_find_object = true;
-	}
-	return find_object && find_object((void *)ip, ret) == 0; // NOLINT: an address of ours
-}
-
-size_t ghi_unwind_read(uintptr_t from, void *to, size_t size)
-{
-	size_t first = 4096 - from % 4096;
-	struct iovec here = {to, size};
-	struct iovec there[2] = {{(void *)from, first < size ? first : size}, // NOLINT
-				 {(void *)(from + first), size - first}};
-	long n =
-	    ghi_sys(SYS_process_vm_readv, sys_getpid(), &here, 1, there, first < size ? 2 : 1, 0);
-	return n > 0 ? (size_t)n : 0;
-}
-
-const void *ghi_unwind_module(uintptr_t ip, uintptr_t *ret_base)
-{
-	struct found o;
-	struct link_map *map = NULL;
-	Dl_info info;
-
-	if (object_of(ip, &o))
-		map = o.map;
-	else if (find_object ||
-		 !dladdr1((void *)ip, &info, (void **)&map, RTLD_DL_LINKMAP)) // NOLINT
-		return NULL;
-	if (ghi_unwind_read((uintptr_t)&map->l_addr, ret_base, sizeof(*ret_base)) <
-	    sizeof(*ret_base))
-		return NULL;
-	return map;
-}
-
-void ghi_unwind_module_path(const void *module, char *ret, size_t size)
-{
-	const struct link_map *map = module;
-	uintptr_t name;
-	size_t n = 0;
-
-	if (ghi_unwind_read((uintptr_t)&map->l_name, &name, sizeof(name)) == sizeof(name))
-		n = ghi_unwind_read(name, ret, size - 1);
-	ret[n] = 0;
-	if (*ret)
-		return;
-	long got = ghi_sys(SYS_readlinkat, AT_FDCWD, "/proc/self/exe", ret, size - 1);
-	ret[got > 0 ? got : 0] = 0;
-}
 
 #if defined(__x86_64__) && __has_include(<libunwind-x86_64.h>)
 #include <libunwind-x86_64.h>
@@ -117,9 +51,7 @@ static int access_mem(unw_addr_space_t as, unw_word_t at, unw_word_t *val, int w
 		memcpy(val, c->stack + (at - c->sp), WORD);
 		return 0;
 	}
-	struct iovec to = {val, WORD}, from = {(void *)at, WORD}; // NOLINT: an address of ours
-	long n = ghi_sys(SYS_process_vm_readv, sys_getpid(), &to, 1, &from, 1, 0);
-	return n == WORD ? 0 : -UNW_EINVAL;
+	return ghi_unwind_read(at, val, WORD) == WORD ? 0 : -UNW_EINVAL;
 }
 
 /* Does this return address stand behind a call? */
@@ -188,25 +120,25 @@ static int access_fpreg(unw_addr_space_t as, unw_regnum_t reg, unw_fpreg_t *val,
 static int find_proc_info(unw_addr_space_t as, unw_word_t ip, unw_proc_info_t *pi, int need,
 			  void *arg)
 {
-	struct found o;
 	struct {
 		uint8_t version, frame_enc, count_enc, table_enc;
 		int32_t frame;
 		uint32_t count;
 	} hdr;
+	uintptr_t start, end, at;
 
-	if (!find_object)
+	int known = ghi_unwind_table(ip, &start, &end, &at);
+	if (known < 0)
 		return copies.find_by_loader(as, ip, pi, need, arg);
-	if (!object_of(ip, &o) || !o.eh_frame_hdr)
+	if (!known)
 		return -UNW_ENOINFO;
-	uintptr_t at = (uintptr_t)o.eh_frame_hdr;
 	/* pcrel sdata4, udata4, datarel sdata4: what every linker writes */
 	if (ghi_unwind_read(at, &hdr, sizeof(hdr)) < sizeof(hdr) || hdr.version != 1 ||
 	    hdr.frame_enc != 0x1b || hdr.count_enc != 0x03 || hdr.table_enc != 0x3b)
 		return -UNW_ENOINFO;
 	unw_dyn_info_t di = {
-	    .start_ip = (unw_word_t)o.start,
-	    .end_ip = (unw_word_t)o.end,
+	    .start_ip = start,
+	    .end_ip = end,
 	    .format = UNW_INFO_FORMAT_REMOTE_TABLE,
 	    .u.rti = {.segbase = at, .table_len = hdr.count, .table_data = at + sizeof(hdr)}};
 	return copies.search(as, ip, &di, pi, need, arg);
@@ -261,7 +193,7 @@ static void open_copies(void)
 	copies.accessors.access_mem = access_mem;
 	copies.accessors.access_reg = access_reg;
 	copies.accessors.access_fpreg = access_fpreg;
-	object_of(0, &(struct found){0});
+	ghi_unwind_modules_open();
 	unw_addr_space_t space = create(&copies.accessors, 0);
 	cache(space, UNW_CACHE_GLOBAL);
 	store_release(&copies.space, space);

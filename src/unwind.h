@@ -51,6 +51,11 @@ void ghi_unwind_forget(void);
  * good, where libc can say it (2.35 and later). */
 const void *ghi_unwind_module(uintptr_t ip, uintptr_t *ret_base);
 void ghi_unwind_module_path(const void *module, char *ret, size_t size);
+/* Where its module lies, and the table that tells how to unwind there (.eh_frame_hdr).  1, 0: it
+ * has none, -1: this libc does not tell. */
+int ghi_unwind_table(uintptr_t ip, uintptr_t *ret_start, uintptr_t *ret_end, uintptr_t *ret_hdr);
+/* Before the first of these where the loader's lock may be held for good. */
+void ghi_unwind_modules_open(void);
 /* Reads memory that may not be there: the number of bytes. */
 size_t ghi_unwind_read(uintptr_t from, void *to, size_t size);
 

@@ -71,6 +71,19 @@ def test_echo_gives_back_what_it_gets(workers):
     assert not failures
 
 
+def test_examples_work_where_there_are_no_gthreads():
+    failures = []
+    with server("echo", 1, GREENHOOK="0") as (_, port):
+        clients = [threading.Thread(target=talk, args=(port, i, failures)) for i in range(5)]
+        for c in clients:
+            c.start()
+        for c in clients:
+            c.join(LIMIT)
+    assert not failures
+    with server("chat", 1, GREENHOOK="0") as (_, port):
+        chat(port, 20, 5)
+
+
 def test_echo_ends_though_a_client_stays():
     with server("echo", 2) as (_, port):
         stays = connect(port)

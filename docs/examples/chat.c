@@ -10,9 +10,9 @@
  *   reader -------------------+--> events --> hub ---+--> out --> writer
  *   reader -------------------+                      +--> out --> writer
  *
- * The hub is the only task that knows who is there, so nothing needs a lock.  When a client's channel
- * is full the hub waits for it, and so slows the speakers down; but not for more than a second: who
- * has not read anything then is sent away.
+ * The hub is the only task that knows who is there, so nothing needs a lock.  When a client's
+ * channel is full the hub waits for it, and so slows the speakers down; but not for more than a
+ * second: who has not read anything then is sent away.
  */
 #include <errno.h>
 #include <greenhook.h>
@@ -185,12 +185,13 @@ static void *hub(void *arg)
 /* ---- main --------------------------------------------------------------------------------------
  */
 
+/* The accept of main says -EINVAL then. */
 static void *wait_for_the_end(void *arg)
 {
 	int sig;
 	(void)arg;
 	sigwait(&stop_signals, &sig);
-	gh_close(listener);
+	gh_half_close(listener, 2);
 	return NULL;
 }
 
@@ -244,12 +245,13 @@ int main(int argc, char **argv)
 	hub_events = events_new(1024);
 	gh_go(wait_for_the_end, NULL, NULL);
 	gh_task *h = gh_task_spawn(hub, NULL, NULL);
-	while ((fd = gh_accept(listener, NULL)) != -EBADF) {
+	while ((fd = gh_accept(listener, NULL)) != -EINVAL) {
 		if (fd >= 0)
 			welcome(fd);
 		else
 			gh_sleep(GH_MS(10)); /* too many descriptors */
 	}
+	gh_close(listener);
 	events_send(hub_events, (struct event){STOP, NULL, NULL});
 	gh_task_join(h, NULL);
 	gh_wg_wait(&writers);

@@ -33,14 +33,14 @@ static int serve(void *arg)
 	return 0; /* whatever happened: one client's error is not the server's */
 }
 
-/* SIGINT and SIGTERM are blocked everywhere and waited for here.  Closing the listener ends the
- * accept of main. */
+/* SIGINT and SIGTERM are blocked everywhere and waited for here.  Then nobody can connect any
+ * more, and the accept of main says -EINVAL. */
 static void *wait_for_the_end(void *arg)
 {
 	int sig;
 	(void)arg;
 	sigwait(&stop_signals, &sig);
-	gh_close(listener);
+	gh_half_close(listener, 2);
 	return NULL;
 }
 
@@ -67,7 +67,7 @@ int main(int argc, char **argv)
 	gh_go(wait_for_the_end, NULL, NULL);
 
 	gh_group *clients = gh_group_new(NULL, 0);
-	while ((fd = gh_accept(listener, NULL)) != -EBADF) {
+	while ((fd = gh_accept(listener, NULL)) != -EINVAL) {
 		if (fd >= 0 && gh_group_spawn(clients, serve, (void *)(intptr_t)fd, NULL) == 0)
 			continue;
 		/* Too many descriptors, or no memory for a task: this one client is out of luck. */
@@ -76,6 +76,7 @@ int main(int argc, char **argv)
 		else
 			gh_sleep(GH_MS(10));
 	}
+	gh_close(listener);
 	/* Those who are being served may finish; who does not is cancelled. */
 	gh_group_wait_until(clients, gh_after(GH_S(5)));
 	gh_group_free(clients);

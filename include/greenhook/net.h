@@ -8,8 +8,9 @@
  *   int l = gh_tcp_listen("localhost", 8080, 0);
  *   for (int c; (c = gh_accept(l, NULL)) >= 0;) ...
  *
- * Many may read or write one descriptor at once.  One that is closed by gh_close() or close() while
- * others wait on it gives them -EBADF.
+ * Many may read or write one descriptor at once.  Tasks and green pthreads that wait on one which
+ * is closed by gh_close() or close() get -EBADF; other threads are not woken, as without this
+ * library: gh_half_close() wakes all.
  *
  * Hosts are names or numeric addresses; ports are numbers.  C11 and C++17.
  */

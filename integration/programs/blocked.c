@@ -28,16 +28,31 @@ static void *sleeper(void *arg)
 	return NULL;
 }
 
-/* Whoever comes second waits in flock(). */
+/* The second waits in flock(), with nothing between the barrier, where it parked, and that: it has
+ * not lost its slot to a call before. */
+static pthread_barrier_t taken;
+
 __attribute__((noinline)) void lock_file(int fd)
 {
 	QUIET(flock(fd, LOCK_EX) == 0);
 }
 
-static void *locker(void *name)
+static void *first_locker(void *name)
 {
 	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
 	MUST(fd >= 0);
+	lock_file(fd);
+	pthread_barrier_wait(&taken);
+	sleep_unseen();
+	close(fd);
+	return NULL;
+}
+
+static void *second_locker(void *name)
+{
+	int fd = open(name, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+	MUST(fd >= 0);
+	pthread_barrier_wait(&taken);
 	lock_file(fd);
 	sleep_unseen();
 	close(fd);
@@ -48,7 +63,9 @@ int main(int argc, char **argv)
 {
 	char name[] = "/tmp/blocked-XXXXXX", c;
 	MUST(mkstemp(name) >= 0);
-	pthread_t s = spawn(sleeper, NULL), a = spawn(locker, name), b = spawn(locker, name);
+	pthread_barrier_init(&taken, NULL, 2);
+	pthread_t s = spawn(sleeper, NULL), a = spawn(first_locker, name),
+		  b = spawn(second_locker, name);
 	join(s);
 	join(a);
 	join(b);

@@ -44,7 +44,7 @@ CLI_OBJ := $(CLI_SRC:%.c=$(B)/obj/cli/%.o)
 # The static library cannot give names versions.
 STATIC_OBJ := $(LIB_OBJ:$(B)/obj/hooks/alias.o=$(B)/obj/static/hooks/alias.o)
 
-.PHONY: all lib man check unit integration soak conformance oracle faults servers demo bench install clean setup programs format format-check
+.PHONY: all lib man check unit integration soak conformance oracle faults memcheck servers demo bench install clean setup programs format format-check
 all: $(B)/libgreenhook.so $(B)/libgreenhook.a $(B)/greenhook man
 lib: $(B)/libgreenhook.so $(B)/libgreenhook.a
 
@@ -182,6 +182,10 @@ oracle: all programs
 faults: programs
 	$(Q)$(MAKE) --no-print-directory FAULTS=1 lib
 	$(Q)integration/faults.py $(if $(K),-k '$(K)') $(if $(EVERY),--every $(EVERY))
+
+# memcheck natively and green; needs valgrind.
+memcheck: all programs
+	$(Q)integration/memcheck.py $(if $(K),-k '$(K)')
 
 # What it costs and gains, about five minutes; make bench ASK=servers for one question
 bench: all programs

@@ -5,7 +5,8 @@
     build_library(source, *flags)                               a small .so for programs that dlopen
 
 GREENHOOK_LIB overrides the library under test. While it does not exist, the native half of each
-test still runs and the green half is skipped.
+test still runs and the green half is skipped.  UNDER is a command that green runs are started with
+(`make memcheck`); they then have ten times as long.
 """
 import collections
 import difflib
@@ -134,6 +135,9 @@ def run(programs):
             need_library()
         path = programs / program if "/" not in str(program) else program
         command = [str(path), *map(str, args)]
+        if mode == "green" and "UNDER" in os.environ:
+            command = [*os.environ["UNDER"].split(), *command]
+            timeout *= 10
         started = time.monotonic()
         process = subprocess.Popen(
             command, stdin=stdin, stdout=subprocess.PIPE, stderr=subprocess.PIPE,

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
+#include "src/base/valgrind.h"
 #include "src/cancel.h"
 #include "src/gthread.h"
 #include "src/runtime.h"
@@ -147,6 +148,7 @@ static struct ghi_gthread *map_new(size_t map_size, size_t guard)
 		ghi_sys(SYS_munmap, map, map_size);
 		return NULL;
 	}
+	ghi_valgrind_stack(map + guard, (char *)tcb - (ghi_libc.tls_size - ghi_libc.tcb_size));
 	list(g);
 	return g;
 }
@@ -256,6 +258,7 @@ struct ghi_gthread *ghi_gthread_new_light(size_t bytes, void *(*start)(void *), 
 		g->map = map;
 		g->map_size = map_size;
 		g->guard = guard;
+		ghi_valgrind_stack(map + guard, g);
 		list(g);
 	}
 	g->flags = GHI_G_LIGHT;

@@ -5,6 +5,7 @@
 #include "src/base/atomic.h"
 #include "src/base/report.h"
 #include "src/base/sys.h"
+#include "src/base/valgrind.h"
 #include "src/stack.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -56,9 +57,12 @@ char *ghi_stack_map(size_t size, size_t guard)
 	ghi_sys(SYS_madvise, map, size, MADV_NOHUGEPAGE);
 	if (!guard)
 		return map;
-	if (load_relaxed(&mode) == GUARD_AUTO)
-		store_relaxed(&mode, ghi_config.guard ? (uint32_t)ghi_config.guard
-						      : (uint32_t)GUARD_MADVISE);
+	if (load_relaxed(&mode) == GUARD_AUTO) {
+		/* valgrind takes mappings that touch for one, and a new thread's stack for all of
+		 * that, unless it sees something between. */
+		uint32_t first = ghi_valgrind_running() ? GUARD_MPROTECT : GUARD_MADVISE;
+		store_relaxed(&mode, ghi_config.guard ? (uint32_t)ghi_config.guard : first);
+	}
 	if (load_relaxed(&mode) == GUARD_MADVISE) {
 		if (ghi_sys(SYS_madvise, map, guard, MADV_GUARD_INSTALL) == 0)
 			return map;

@@ -204,7 +204,8 @@ static void close_mask(struct ghi_worker *w)
  * thread, and reaps nothing. */
 static bool is_parent(void)
 {
-	return ghi_sys(SYS_waitid, P_ALL, 0, NULL,
+	siginfo_t none;
+	return ghi_sys(SYS_waitid, P_ALL, 0, &none,
 		       WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD | __WALL, NULL) != -ECHILD;
 }
 

@@ -173,6 +173,17 @@ void ghi_sig_fence_everywhere(void)
 		fence_seq_cst();
 }
 
+/* Too many signals may be queued for a moment. */
+static void kick(int tid)
+{
+	for (int i = 0; i < 100; i++) {
+		long r = ghi_sys(SYS_tgkill, sys_getpid(), tid, GHI_SIG_KICK);
+		if (r == 0 || r == -ESRCH)
+			return;
+		ghi_sys(SYS_sched_yield);
+	}
+}
+
 void ghi_signal_notify(struct ghi_gthread *g, enum ghi_wakeup why, struct ghi_gthread **ret_ready)
 {
 	struct ghi_gthread *before = *ret_ready;
@@ -183,7 +194,7 @@ void ghi_signal_notify(struct ghi_gthread *g, enum ghi_wakeup why, struct ghi_gt
 	/* It runs: in its own code it notices nothing, so its kernel thread gets a kick. */
 	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
 		if (load_relaxed(&w->current) == g && w->tid > 0)
-			ghi_sys(SYS_tgkill, sys_getpid(), w->tid, GHI_SIG_KICK);
+			kick(w->tid);
 }
 
 void ghi_signal_interrupt(struct ghi_gthread *g, enum ghi_wakeup why)

@@ -9,8 +9,10 @@ static int wait_cond(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_unt
 		ghi_cancel_point(self);
 	int r = ghi_cond_wait(c, m, until, pthread_mutex_lock, pthread_mutex_unlock);
 	if (r == -ECANCELED) { /* with the mutex held, as cleanup handlers expect */
-		ghi_cancel_point(self);
-		r = self->task ? ECANCELED : 0;
+		if (self)
+			ghi_cancel_point(self);
+		r = !self || self->task ? ECANCELED
+					: 0; /* a native task, also on a kernel thread */
 	}
 	return r;
 }
@@ -98,7 +100,7 @@ static int wait_sem(sem_t *s, const struct ghi_until *until)
 		if (self)
 			ghi_cancel_point(self);
 		int r = ghi_sem_wait(s, until, false);
-		if (r != -ECANCELED || self->task)
+		if (r != -ECANCELED || !self || self->task)
 			return (int)ghi_ret(r < 0 ? r : -r);
 	}
 }

@@ -204,8 +204,10 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 					 .deadline = deadline,
 					 .why = GHI_PARK_JOIN};
 		if (ghi_lot_wait(&w) == -ECANCELED) {
-			ghi_cancel_point(self);
-			r = ghi_cancel_requested(self) ? ECANCELED : 0; /* a native task goes on */
+			if (self)
+				ghi_cancel_point(self);
+			/* A native task goes on. */
+			r = !self || ghi_cancel_requested(self) ? ECANCELED : 0;
 			if (r)
 				break;
 		}

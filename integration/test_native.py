@@ -269,3 +269,13 @@ def test_cxx_in_light_tasks(native, tmp_path):
                    check=True, timeout=120)
     for workers in 1, 2, 8:
         native(program, workers=workers)
+
+
+# A group's members were never freed, a future whose function ended by gh_task_exit never set, a wake-up of an event lost.
+def test_tasks_that_are_left_in_the_middle(every):
+    every("corners")
+
+
+# Plain waits did not expect a cancellation where there is no gthread.
+def test_cancelled_in_plain_waits_on_kernel_threads(native):
+    native("corners", "kernel")

@@ -130,7 +130,19 @@ void ghi_alarm_cancel(struct ghi_alarm *a)
 {
 	if (a->timer.heap)
 		ghi_timer_cancel(&a->timer);
-	a->timer.heap = NULL;
+}
+
+void ghi_alarm_end(struct ghi_alarm *a)
+{
+	struct ghi_timers *h = a->timer.heap; /* always the same one */
+	ghi_alarm_cancel(a);
+	for (uint32_t firing = h != NULL; firing;) {
+		ghi_lock(&h->lock);
+		firing = a->firing;
+		ghi_unlock(&h->lock);
+		if (firing) /* on another kernel thread, for a few instructions */
+			ghi_sys(SYS_sched_yield);
+	}
 }
 
 void ghi_timer_cancel(struct ghi_timer *t)
@@ -161,9 +173,12 @@ void ghi_timers_run(struct ghi_timers *h, uint64_t now)
 		struct ghi_gthread *g = t->g;
 		remove_at(h, 0);
 		if (__builtin_expect(!g, 0)) {
+			struct ghi_alarm *a = ghi_container(t, struct ghi_alarm, timer);
+			a->firing++;
 			ghi_unlock(&h->lock);
-			ghi_container(t, struct ghi_alarm, timer)->fire((void *)t);
+			a->fire(a);
 			ghi_lock(&h->lock);
+			a->firing--;
 		} else {
 			ghi_park_notify(g, GHI_WOKEN_TIMEOUT, &ready);
 		}

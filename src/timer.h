@@ -20,10 +20,11 @@ struct ghi_timer {
 };
 
 /* A deadline that nobody waits for.  fire() runs on whatever thread finds it due, signals deferred
- * and nothing locked, and may still do so once after ghi_alarm_cancel(): its memory must stay, and
- * it has to look whether it is still meant. */
+ * and nothing locked, and may still do so once after ghi_alarm_cancel(): it has to look whether it
+ * is still meant.  Its memory must stay until ghi_alarm_end(). */
 struct ghi_alarm {
 	struct ghi_timer timer;
+	uint32_t firing; /* fire() runs; under the heap's lock */
 	void (*fire)(struct ghi_alarm *);
 };
 
@@ -35,6 +36,8 @@ void ghi_timer_cancel(struct ghi_timer *t);
 /* Not while it is set. */
 void ghi_alarm_set(struct ghi_alarm *a, uint64_t deadline, void (*fire)(struct ghi_alarm *));
 void ghi_alarm_cancel(struct ghi_alarm *a);
+/* The same, and on return fire() does not run.  The caller holds nothing that fire() may want. */
+void ghi_alarm_end(struct ghi_alarm *a);
 /* Earliest deadline, GHI_NEVER if none; a plain load, exact for whoever started it before. */
 uint64_t ghi_timers_next(const struct ghi_timers *heap);
 /* Fires everything due. */

@@ -220,13 +220,19 @@ static gh_task *swap_task(gh_future *f, gh_task *t)
 static void *async_main(void *arg)
 {
 	gh_future *f = arg;
-	void *value = f->fn(f->arg);
-	gh_future_set(f, 0, value);
+	gh_future_set(f, 0, f->fn(f->arg));
+	return NULL;
+}
+
+/* Also when the function did not return. */
+static void async_end(void *arg, bool failed)
+{
+	gh_future *f = arg;
+	gh_future_set(f, failed ? -ENOTRECOVERABLE : -ECANCELED, NULL); /* unless it is set */
 	gh_task *t = swap_task(f, NO_TASK);
 	if (t)
 		gh_task_detach(t);
 	gh_future_unref(f);
-	return NULL;
 }
 
 gh_future *gh_async(gh_fn fn, void *arg)
@@ -241,7 +247,9 @@ gh_future *gh_async(gh_fn fn, void *arg)
 	f->arg = arg;
 	f->refs = 2;
 	if (ghi_task_start(
-		&(struct ghi_task_start){.fn = async_main, .arg = f, .deadline = GHI_NEVER}, &t)) {
+		&(struct ghi_task_start){
+		    .fn = async_main, .arg = f, .deadline = GHI_NEVER, .at_end = async_end},
+		&t)) {
 		f->refs = 1;
 		gh_future_unref(f);
 		errno = EAGAIN;

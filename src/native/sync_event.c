@@ -65,6 +65,17 @@ static bool event_not_set(void *arg)
 	return seen == WAITED;
 }
 
+/* A waiter that was woken for SET, and lost it to a newcomer, leaves by an error: others may wait,
+ * whom the newcomer does not know of.  As if it had taken SET late: WAITED, or, if the event is set
+ * again by somebody who saw no WAITED, one of them is woken. */
+static void event_leave_to_others(gh_event *e)
+{
+	uint32_t seen = 0;
+	if (e->kind == GH_EVENT_AUTO && !cas_acq_rel(&e->state, &seen, (uint32_t)WAITED) &&
+	    seen == SET)
+		ghi_lot_wake(e, 1, 0, NULL, NULL);
+}
+
 int gh_event_wait_until(gh_event *e, gh_time until)
 {
 	if (!e)
@@ -78,8 +89,11 @@ int gh_event_wait_until(gh_event *e, gh_time until)
 					 .deadline = ghi_native_deadline(until),
 					 .why = GHI_PARK_EVENT};
 		int r = ghi_lot_wait(&w);
-		if (r == -ETIMEDOUT || r == -ECANCELED)
+		if (r == -ETIMEDOUT || r == -ECANCELED) {
+			if (as == WAITED)
+				event_leave_to_others(e);
 			return r;
+		}
 	}
 	return 0;
 }

@@ -57,6 +57,8 @@ static void leaves(gh_task *t)
 	gh_task_shield();
 	while (gh_defer_pop(true) == 0)
 		;
+	if (t->at_end)
+		t->at_end(t->arg, t->failed);
 	ghi_nosig_enter();
 	if (t->group)
 		ghi_group_leave(t);
@@ -64,8 +66,8 @@ static void leaves(gh_task *t)
 	t->over = true;
 	t->g = NULL;
 	t->kernel = NULL;
-	ghi_alarm_cancel(&t->alarm);
 	ghi_unlock(&t->lock);
+	ghi_alarm_end(&t->alarm); /* which may want the lock this very moment */
 	ghi_nosig_leave();
 }
 
@@ -186,8 +188,10 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 	if (!t)
 		return -EAGAIN;
 	uint64_t deadline = parent ? load_relaxed(&parent->deadline) : GHI_NEVER;
-	t->refs = o.flags & GH_TASK_DETACHED ? 1 : 2;
-	t->join = o.flags & GH_TASK_DETACHED ? GHI_TASK_GIVEN_UP : GHI_TASK_JOINABLE;
+	bool detached = s->group || (o.flags & GH_TASK_DETACHED);
+	t->refs = detached ? 1 : 2;
+	t->join = detached ? GHI_TASK_GIVEN_UP : GHI_TASK_JOINABLE;
+	t->at_end = s->at_end;
 	t->fn = s->fn;
 	t->arg = s->arg;
 	t->deadline = deadline < s->deadline ? deadline : s->deadline;
@@ -365,5 +369,6 @@ void ghi_native_after_fork(struct gh_task *survivor)
 	survivor->lock = 0;
 	survivor->group = NULL; /* its other members are gone, and whoever waits for them */
 	survivor->alarm.timer.heap = NULL;
+	survivor->alarm.firing = 0;
 	survivor->deadline = GHI_NEVER;
 }

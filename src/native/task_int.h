@@ -47,6 +47,7 @@ struct gh_task {
 	struct ghi_gthread *g; /* while it runs as one */
 	gh_fn fn;
 	void *arg, *result;
+	void (*at_end)(void *arg, bool failed);
 	struct ghi_deferred *deferred; /* by itself */
 	uint64_t deadline;
 	struct ghi_alarm alarm;
@@ -64,6 +65,8 @@ struct ghi_task_start {
 	const gh_task_opts *opts;
 	struct gh_group *group;
 	uint64_t deadline; /* an upper limit; GHI_NEVER: none */
+	/* On the task, however it ends, after what it deferred; NULL: nothing. */
+	void (*at_end)(void *arg, bool failed);
 };
 
 /* 0 or -errno; the handle in *ret. */

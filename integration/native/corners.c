@@ -1,0 +1,158 @@
+/* Tasks that end or are left in the middle: a future whose function does not return, members of
+ * groups without number, an event that was lost to a newcomer, deadlines that come at the end.
+ *   corners kernel    tasks on kernel threads, as a thread that is not main made the first one */
+#include <dlfcn.h>
+#include <semaphore.h>
+#include <stdbool.h>
+
+#include "rc.h"
+
+static void *exits(void *arg)
+{
+	gh_task_exit(arg);
+	return arg;
+}
+
+static gh_event event;
+
+static void *waits(void *arg)
+{
+	return (void *)(intptr_t)gh_event_wait_until(&event, gh_after(GH_S(20)));
+}
+
+static void lost_event(void)
+{
+	void *r = NULL;
+	gh_event_init(&event, GH_EVENT_AUTO);
+	for (int i = 0; i < 300; i++) {
+		gh_task *a = gh_task_spawn(waits, NULL, NULL),
+			*b = gh_task_spawn(waits, NULL, NULL);
+		for (int n = 0; n < 20; n++)
+			gh_yield();
+		gh_event_set(&event);
+		int taken = gh_event_wait_try(&event);
+		gh_task_cancel(a);
+		gh_task_join(a, &r);
+		bool a_has = r == NULL;
+		gh_event_set(&event);
+		if (taken == 0 || a_has) {
+			gh_task_join(b, &r);
+			QUIET(r == NULL);
+		} else { /* b had the first one, perhaps: both are there */
+			gh_task_join(b, NULL);
+		}
+		gh_event_reset(&event);
+	}
+}
+
+static long resident_kb(void)
+{
+	long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	if (!f || fscanf(f, "%*d %ld", &pages) != 1)
+		abort();
+	fclose(f);
+	return pages * 4;
+}
+
+static int member(void *arg)
+{
+	return 0;
+}
+
+static void members_leave_nothing(void)
+{
+	long before = 0;
+	gh_group *g = gh_group_new(NULL, 0);
+	for (int i = 0; i < 60000; i++) {
+		QUIET(gh_group_spawn(g, member, NULL, NULL) == 0);
+		if (i % 100 == 99)
+			QUIET(gh_group_wait(g) == 0);
+		if (i == 20000)
+			before = resident_kb();
+	}
+	gh_group_free(g);
+	CHECK(resident_kb() - before < 3000);
+}
+
+static void *sleeps(void *arg)
+{
+	gh_sleep(GH_US(200));
+	return NULL;
+}
+
+static void deadlines_at_the_end(void)
+{
+	for (int i = 0; i < 3000; i++) {
+		gh_task *t = gh_task_spawn(sleeps, NULL, NULL);
+		gh_task_set_deadline(t, gh_after(GH_US(150 + i % 100)));
+		QUIET(gh_task_join(t, NULL) == 0);
+	}
+}
+
+static sem_t sem;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
+static uint32_t in;
+
+static void *in_sem(void *arg)
+{
+	__atomic_store_n(&in, 1, __ATOMIC_SEQ_CST);
+	CHECK_ERRNO(ECANCELED, sem_wait(&sem));
+	return NULL;
+}
+
+static void *in_cond(void *arg)
+{
+	pthread_mutex_lock(&mutex);
+	__atomic_store_n(&in, 1, __ATOMIC_SEQ_CST);
+	CHECK_RC(ECANCELED, pthread_cond_wait(&cond, &mutex));
+	pthread_mutex_unlock(&mutex);
+	return NULL;
+}
+
+static void *cancels(void *arg)
+{
+	gh_fn waits_in[] = {in_sem, in_cond};
+	for (int i = 0; i < 2; i++) {
+		in = 0;
+		gh_task *t = gh_task_spawn(waits_in[i], NULL, NULL);
+		MUST(t);
+		while (!__atomic_load_n(&in, __ATOMIC_SEQ_CST))
+			usleep(100);
+		RC(0, gh_task_cancel(t));
+		RC(0, gh_task_join_until(t, NULL, gh_after(GH_S(20))));
+	}
+	return NULL;
+}
+
+/* libc's own function: the library does not see the thread begin. */
+static int on_kernel_threads(void)
+{
+	void *libc = dlopen("libc.so.6", RTLD_NOLOAD | RTLD_LAZY);
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *) =
+	    (int (*)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *))dlsym(
+		libc, "pthread_create");
+	int (*join_it)(pthread_t, void **) =
+	    (int (*)(pthread_t, void **))dlsym(libc, "pthread_join");
+	pthread_t t;
+	sem_init(&sem, 0, 0);
+	MUST(create && join_it && create(&t, NULL, cancels, NULL) == 0);
+	join_it(t, NULL);
+	return check_done();
+}
+
+int main(int argc, char **argv)
+{
+	void *value;
+	if (argc > 1)
+		return on_kernel_threads();
+	gh_start();
+	gh_future *f = gh_async(exits, NULL);
+	CHECK(gh_await_until(f, &value, gh_after(GH_S(20))) == -ECANCELED);
+	gh_future_unref(f);
+	lost_event();
+	members_leave_nothing();
+	deadlines_at_the_end();
+	return check_done();
+}

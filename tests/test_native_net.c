@@ -479,6 +479,18 @@ START_TEST(datagrams_go_there_and_back)
 	must(u >= 0 && gh_addr_parse(path, &to) == 0);
 	must_eq(gh_sendto(v, "data", 4, &to, GH_FOREVER), 4);
 	must_eq(gh_recvfrom(u, buf, 100, NULL, GH_FOREVER), 4);
+	gh_addr from;
+	char text[GH_ADDR_TEXT];
+	memset(&from, 0xff, sizeof(from));
+	must_eq(gh_sendto(v, "data", 4, &to, GH_FOREVER), 4);
+	must_eq(gh_recvfrom(u, buf, 100, &from, GH_FOREVER), 4);
+	ck_assert_int_eq(gh_addr_text(&from, text, sizeof(text)), 7);
+	ck_assert_str_eq(text, "unnamed");
+	must(from.len == sizeof(sa_family_t));
+	/* The peer of a pair has no name either. */
+	must(socketpair(AF_UNIX, SOCK_STREAM, 0, pair) == 0 && gh_send(pair[1], "x", 1) == 1);
+	must_eq(gh_recvfrom(pair[0], buf, 1, &from, GH_FOREVER), 1);
+	ck_assert_int_eq(gh_addr_text(&from, text, sizeof(text)), 7);
 	int64_t r;
 	while ((r = gh_sendto(v, "data", 4, &to, 0)) == 4)
 		;

@@ -446,7 +446,8 @@ GH_API int gh_unix_bind(const char *path);
 /* Receives a datagram and who sent it.
  *
  * fd: a datagram socket.  buf, n: room; what is longer is cut.  from: the sender; NULL: not wanted.
- * until: absolute, ns (gh_now); GH_FOREVER: no limit.
+ * until: absolute, ns (gh_now); GH_FOREVER: no limit.  A Unix socket that is bound to nothing sends
+ * as "unnamed", which cannot be sent to.
  *
  * Returns: bytes received, or
  *   -ETIMEDOUT  none came until then

@@ -82,14 +82,27 @@ int64_t gh_send_until(int fd, const void *buf, size_t n, gh_time until)
 /* ---- datagrams ---------------------------------------------------------------------------------
  */
 
+static bool is_unix(int fd)
+{
+	int domain = 0;
+	socklen_t n = sizeof(domain);
+	return ghi_sys_program(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &domain, &n) == 0 &&
+	       domain == AF_UNIX;
+}
+
 static long try_recvfrom(struct ghi_native_io *io)
 {
 	gh_addr *from = io->arg;
 	socklen_t len = from ? sizeof(from->data) : 0;
 	long r = ghi_sys_program(SYS_recvfrom, io->fd, io->buf, io->n, MSG_DONTWAIT,
 				 from ? from->data : NULL, from ? &len : NULL);
-	if (r >= 0 && from)
+	if (r >= 0 && from) {
 		from->len = len;
+		if (!len && is_unix(io->fd)) { /* the kernel has nothing to say of unnamed ones */
+			((struct sockaddr *)from->data)->sa_family = AF_UNIX;
+			from->len = sizeof(sa_family_t);
+		}
+	}
 	return r;
 }
 

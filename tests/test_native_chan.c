@@ -31,6 +31,27 @@ START_TEST(bad_arguments_are_refused)
 	errno = 0;
 	ck_assert_ptr_null(gh_chan_new(SIZE_MAX / 2, 4));
 	ck_assert_int_eq(errno, EINVAL);
+	static const struct {
+		size_t size, capacity;
+	} absurd[] = {{SIZE_MAX, GH_CHAN_UNBOUNDED},
+		      {SIZE_MAX - 100, 0},
+		      {SIZE_MAX, 0},
+		      {SIZE_MAX, 1},
+		      {(size_t)PTRDIFF_MAX + 1, GH_CHAN_UNBOUNDED},
+		      {(size_t)PTRDIFF_MAX + 1, 0},
+		      {2, PTRDIFF_MAX},
+		      {1, SIZE_MAX - 1},
+		      {0, SIZE_MAX - 1}};
+	for (size_t i = 0; i < sizeof(absurd) / sizeof(absurd[0]); i++) {
+		errno = 0;
+		ck_assert_ptr_null(gh_chan_new(absurd[i].size, absurd[i].capacity));
+		ck_assert_int_eq(errno, EINVAL);
+	}
+	/* Less than all memory, but more than there is for a few of them. */
+	gh_chan *large = gh_chan_new(PTRDIFF_MAX, GH_CHAN_UNBOUNDED);
+	ck_assert_ptr_nonnull(large);
+	ck_assert_int_eq(gh_chan_send(large, &x), -ENOMEM);
+	gh_chan_unref(large);
 	ck_assert_ptr_null(gh_chan_new(1, PTRDIFF_MAX));
 	ck_assert_int_eq(errno, ENOMEM);
 	gh_chan_unref(NULL);

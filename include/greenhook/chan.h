@@ -33,7 +33,7 @@ typedef struct gh_chan gh_chan;
  * GH_CHAN_UNBOUNDED: a sender never waits, and memory is the limit.
  *
  * Returns: the channel, with one reference, or NULL and in errno
- *   EINVAL  size * capacity is more than any memory
+ *   EINVAL  size, capacity (but GH_CHAN_UNBOUNDED) or size * capacity is more than any memory
  *   ENOMEM  there is not so much memory
  * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.
  * Like: Go's make(chan T, n)

@@ -16,8 +16,9 @@ gh_chan *gh_chan_new(size_t size, size_t capacity)
 	bool unbounded = capacity == GH_CHAN_UNBOUNDED;
 	size_t bytes = 0;
 
-	if (!unbounded && (__builtin_mul_overflow(size, capacity, &bytes) || bytes > PTRDIFF_MAX ||
-			   capacity > PTRDIFF_MAX)) {
+	/* One element is somewhere at least, if only in the sender's memory. */
+	if (size > PTRDIFF_MAX || (!unbounded && (__builtin_mul_overflow(size, capacity, &bytes) ||
+						  bytes > PTRDIFF_MAX || capacity > PTRDIFF_MAX))) {
 		errno = EINVAL;
 		return NULL;
 	}

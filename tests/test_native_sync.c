@@ -686,6 +686,15 @@ START_TEST(who_gives_up_has_not_arrived_at_the_barrier)
 	int sum = gh_barrier_wait(&barrier) + (int)(intptr_t)join(t);
 	ck_assert_int_eq(sum, 1);
 	must_eq(gh_barrier_destroy(&barrier), 0);
+	/* From now on it is not made, to anybody, until it is made again. */
+	ck_assert_int_eq(gh_barrier_wait(&barrier), -EINVAL);
+	ck_assert_int_eq(by_another(arrive, false), -EINVAL);
+	ck_assert_int_eq(by_another(arrive, true), -EINVAL);
+	ck_assert_int_eq(gh_barrier_wait_until(&barrier, gh_after(GH_S(10))), -EINVAL);
+	ck_assert_int_eq(gh_barrier_destroy(&barrier), -EINVAL);
+	must_eq(gh_barrier_init(&barrier, 1), 0);
+	ck_assert_int_eq(gh_barrier_wait(&barrier), 1);
+	must_eq(gh_barrier_destroy(&barrier), 0);
 }
 END_TEST
 

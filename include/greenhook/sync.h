@@ -552,7 +552,7 @@ GH_API int gh_barrier_init(gh_barrier *b, uint32_t count);
  * b: made by gh_barrier_init.  It is ready for the next round when it returns.
  *
  * Returns: 1 to one of them, 0 to the others, or
- *   -EINVAL     b is NULL or was not made
+ *   -EINVAL     b is NULL, was not made, or was destroyed
  *   -ECANCELED  the task was cancelled; it has not arrived
  * Parks: yes.  Cancellation point: yes.  Thread-safe: yes.  Signal-safe: no.
  * Like: pthread_barrier_wait(3)
@@ -565,7 +565,7 @@ GH_API int gh_barrier_wait(gh_barrier *b);
  * b: as gh_barrier_wait.  until: absolute, ns (gh_now).  Who is not there in time has not arrived.
  *
  * Returns: 1 to one of them, 0 to the others, or
- *   -EINVAL     b is NULL or was not made
+ *   -EINVAL     b is NULL, was not made, or was destroyed
  *   -ETIMEDOUT  some had not arrived until then
  *   -ECANCELED  the task was cancelled; it has not arrived
  * Parks: yes.  Cancellation point: yes.  Thread-safe: yes.  Signal-safe: no.
@@ -574,12 +574,13 @@ GH_API int gh_barrier_wait(gh_barrier *b);
  */
 GH_API int gh_barrier_wait_until(gh_barrier *b, gh_time until);
 
-/* Waits for those who are on their way out of a barrier.
+/* Ends a barrier, after those who are on their way out of it.
  *
- * b: nobody will arrive any more; its memory may be freed afterwards.
+ * b: nobody will arrive any more; its memory may be freed afterwards, or gh_barrier_init() makes
+ * it anew.  Until then it counts as not made: a wait gives -EINVAL.
  *
  * Returns: 0, or
- *   -EINVAL  b is NULL or was not made
+ *   -EINVAL  b is NULL, was not made, or was destroyed before
  *   -EBUSY   some wait for others to arrive
  * Parks: yes.  Cancellation point: no.  Thread-safe: no.  Signal-safe: no.
  * Like: pthread_barrier_destroy(3)

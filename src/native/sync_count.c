@@ -151,5 +151,8 @@ int gh_barrier_destroy(gh_barrier *b)
 {
 	if (!b || !ghi_barrier_ours((pthread_barrier_t *)b))
 		return -EINVAL;
-	return -ghi_barrier_destroy((pthread_barrier_t *)b);
+	int r = -ghi_barrier_destroy((pthread_barrier_t *)b);
+	if (!r)
+		memset(b, 0, sizeof(*b)); /* not made: a later wait is told so instead of waiting */
+	return r;
 }

@@ -225,6 +225,43 @@ def test_a_stopped_process(green):
     assert len(dump_of(process.pid)["gthreads"]) == 11
 
 
+@pytest.mark.parametrize("command", [["dump"], ["dump", "--json"], ["stats"], ["top", "--count", "1"], ["report"]])
+def test_a_stopped_process_is_given_up(green, command):
+    process, _ = green("inspect", "each")
+    process.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    done = greenhook(*command, process.pid)
+    assert time.monotonic() - started < 15
+    process.send_signal(signal.SIGCONT)
+    assert done.returncode == 125
+    assert done.stderr == f"greenhook: process {process.pid} does not answer: it is stopped; let it go on (kill -CONT {process.pid}) and ask again\n"
+    assert len(dump_of(process.pid)["gthreads"]) == 11
+
+
+def test_one_that_goes_on_in_time_answers(green):
+    process, _ = green("inspect", "each")
+    process.send_signal(signal.SIGSTOP)
+    with subprocess.Popen([GREENHOOK, "dump", str(process.pid)], stdout=subprocess.PIPE, text=True, errors="replace") as asks:
+        time.sleep(1)
+        process.send_signal(signal.SIGCONT)
+        said, _ = asks.communicate(timeout=LIMIT)
+    assert asks.returncode == 0 and ": 11 gthreads, " in said
+
+
+@pytest.mark.parametrize("command", ["dump", "stats", "report"])
+def test_one_that_ends_while_it_is_asked(green, command):
+    process, _ = green("inspect", "each")
+    process.send_signal(signal.SIGSTOP)
+    with subprocess.Popen([GREENHOOK, command, str(process.pid)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asks:
+        time.sleep(1)
+        process.kill()
+        _, why = asks.communicate(timeout=LIMIT)
+    assert asks.returncode == 125 and why == f"greenhook: process {process.pid} ended before it had answered\n"
+    # Nobody has waited for it yet: it is there, and is not.
+    done = greenhook(command, process.pid)
+    assert done.returncode == 125 and done.stderr == f"greenhook: process {process.pid} has ended\n"
+
+
 def test_whom_it_cannot_ask(green, programs, runtime_dir):
     for command in "dump", "report":
         for wrong in "x", "-1", "12x", "", "99999999999999999999":

@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <poll.h>
 #include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,9 +29,10 @@ static int dial(const char *folder, long pid, int *ret_fd)
 	if (snprintf(name.sun_path, sizeof(name.sun_path), "%s/%ld.sock", folder, pid) >=
 	    (int)sizeof(name.sun_path))
 		return ENOENT;
-	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return errno;
+	/* EAGAIN: too many wait for one that does not accept. */
 	int err = connect(fd, (struct sockaddr *)&name, sizeof(name)) < 0 ? errno : 0;
 	if (!err && getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &n) == 0 && who.pid &&
 	    who.pid != pid)
@@ -72,6 +74,8 @@ static int find_socket(long pid, int *ret_fd)
 	snprintf(path, sizeof(path), "/proc/%ld", pid);
 	if (stat(path, &st) < 0)
 		return ESRCH;
+	if (answer_state(pid) == 'Z')
+		return EOWNERDEAD;
 	int err = ENOENT;
 	if (its_runtime_dir(pid, path, sizeof(path)))
 		err = dial(path, pid, ret_fd);
@@ -124,6 +128,9 @@ static int explain(long pid, int err)
 	case ESRCH:
 		fprintf(stderr, "greenhook: process %ld: No such process\n", pid);
 		break;
+	case EOWNERDEAD:
+		fprintf(stderr, "greenhook: process %ld has ended\n", pid);
+		break;
 	case EACCES:
 	case EPERM:
 		fprintf(stderr,
@@ -131,9 +138,13 @@ static int explain(long pid, int err)
 			"ask as that user, or as root\n",
 			pid);
 		break;
+	case EAGAIN: /* so many ask already that nobody else gets in */
+		return answer_late(pid);
 	case ENOENT:
 		has = has_library(pid);
-		if (has < 0)
+		if (answer_state(pid) == 'Z')
+			fprintf(stderr, "greenhook: process %ld has ended\n", pid);
+		else if (has < 0)
 			fprintf(
 			    stderr,
 			    "greenhook: process %ld cannot be asked: it belongs to another user, "
@@ -157,46 +168,15 @@ static int explain(long pid, int err)
 	return EXIT_SELF;
 }
 
-static FILE *request(int fd, const char *what, int seconds)
-{
-	struct timeval limit = {.tv_sec = seconds};
-	size_t n = strlen(what);
-
-	setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit));
-	setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof(limit));
-	/* Whom it does not answer it hangs up on: then reading tells. */
-	if (send(fd, what, n, MSG_NOSIGNAL) != (ssize_t)n && errno != EPIPE) {
-		close(fd);
-		return NULL;
-	}
-	FILE *f = fdopen(fd, "re");
-	if (!f)
-		close(fd);
-	return f;
-}
-
 int ask(long pid, const char *what, FILE **ret)
 {
-	int fd = -1, err = find_socket(pid, &fd);
+	int fd = -1, err;
+	for (int i = 0; (err = find_socket(pid, &fd)) == EAGAIN && i < 50; i++)
+		poll(NULL, 0, 100);
 	if (err)
 		return explain(pid, err);
-	*ret = request(fd, what, 30);
+	*ret = answer_open(pid, fd, what);
 	return *ret ? 0 : explain(pid, errno);
-}
-
-int ask_failed(long pid, FILE *answer)
-{
-	if (ferror(answer) && errno != ECONNRESET && errno != EPIPE)
-		fprintf(
-		    stderr,
-		    "greenhook: process %ld does not answer: %s (is it stopped? kill -CONT %ld)\n",
-		    pid, errno == EAGAIN ? "timed out" : strerror(errno), pid);
-	else
-		fprintf(stderr,
-			"greenhook: process %ld refused: it belongs to another user; ask as that "
-			"user, or as root\n",
-			pid);
-	return EXIT_SELF;
 }
 
 bool ask_pid(const char *text, long *ret_pid)
@@ -225,7 +205,7 @@ static void look_in(const char *folder, void (*found)(long pid, FILE *answer, vo
 			continue;
 		int err = dial(folder, pid, &fd);
 		if (!err) {
-			FILE *answer = request(fd, "hello\n", 2);
+			FILE *answer = answer_open(pid, fd, "hello\n");
 			if (answer) {
 				found(pid, answer, arg);
 				fclose(answer);

@@ -43,11 +43,19 @@ int top_main(int argc, char **argv);
 /* ask.c: what a process answers at its control socket.  0, or the exit code after one line that
  * says what to do. */
 int ask(long pid, const char *request, FILE **ret_answer);
-/* An answer that was empty, or ended too early: says why.  The exit code. */
-int ask_failed(long pid, FILE *answer);
 bool ask_pid(const char *text, long *ret_pid);
 /* Each that answers "hello": those of this user, for root of all. */
 void ask_all(void (*found)(long pid, FILE *answer, void *arg), void *arg);
+
+/* answer.c */
+/* Sends the request and takes fd; reading has a limit.  NULL and errno. */
+FILE *answer_open(long pid, int fd, const char *request);
+/* An answer that was empty, or ended too early: says why.  The exit code. */
+int ask_failed(long pid, FILE *answer);
+/* It did not answer in time: the same. */
+int answer_late(long pid);
+/* The letter of its state; 'Z' when it has ended. */
+char answer_state(long pid);
 
 /* fields.c: lines of fields, separated by tabs. */
 /* Splits and decodes line in place; the number of fields. */

@@ -251,12 +251,10 @@ int dump_read(struct dump *d)
 			break;
 		}
 	}
-	if (!code && !*d->version)
+	if (!code && !d->complete) {
 		code = ask_failed(d->pid, answer);
-	else if (!code && !d->complete) {
-		fprintf(stderr, "greenhook: process %ld stopped answering after %zu gthreads\n",
-			d->pid, d->gthreads);
-		code = EXIT_SELF;
+		if (d->gthreads)
+			fprintf(stderr, "greenhook: this was after %zu gthreads\n", d->gthreads);
 	}
 	free(line);
 	fclose(answer);

@@ -9,6 +9,7 @@ import glob
 import json
 import os
 import signal
+import socket
 import subprocess
 import tempfile
 import threading
@@ -128,8 +129,17 @@ def repeat(mode, argv, seconds):
     return runs, time.monotonic() - started, out
 
 
+def answers(path):
+    with socket.socket(socket.AF_UNIX) as s, contextlib.suppress(OSError):
+        s.connect(path)
+        return True
+    return False
+
+
 def own_left(known_shm, known_segments, seen):
-    """What a finished run left behind, as text: processes, shared memory, the runtime's sockets."""
+    """What a finished run left behind, as text: processes, shared memory, sockets of the runtime's that answer.
+
+    The name of one whose process was ended by a signal stays until `greenhook ps` finds it."""
     def look():
         with contextlib.suppress(ChildProcessError):
             while os.waitpid(-1, os.WNOHANG)[0]:
@@ -137,7 +147,8 @@ def own_left(known_shm, known_segments, seen):
         left = [f"process {pid}: {command_of(pid)}" for pid in children(os.getpid())]
         left += [f"/dev/shm/{name}" for name in shm_names() - known_shm]
         left += [f"System V segment {key}" for key, maker in segments().items() if key not in known_segments and maker in seen]
-        return left + [path for path in glob.glob("/tmp/greenhook-*/*.sock") if os.path.basename(path) in {f"{pid}.sock" for pid in seen}]
+        return left + [path for path in glob.glob("/tmp/greenhook-*/*.sock")
+                       if os.path.basename(path) in {f"{pid}.sock" for pid in seen} and answers(path)]
     try:
         wait_until(lambda: not look(), 5, "all gone")
         return ""

@@ -178,3 +178,14 @@ def test_every_example_names_the_command_to_try_it():
         head = path.read_text().split("*/")[0]
         assert f"cc -O2 {path.name} -o {path.stem} $(pkg-config --cflags --libs greenhook)" in head, path
         assert f"./{path.stem}" in head, path
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_the_program_in_the_readme(tmp_path, workers):
+    source = tmp_path / "square.c"
+    source.write_text(re.search(r"```c\n(.*?)```", (ROOT / "README.md").read_text(), re.S).group(1))
+    subprocess.run(["gcc", "-std=c11", "-Wall", "-Wextra", "-Werror", f"-I{ROOT}/include", str(source), "-o", str(tmp_path / "square"),
+                    f"-L{ROOT}/build", "-lgreenhook", f"-Wl,-rpath,{ROOT}/build"], check=True, timeout=LIMIT)
+    done = subprocess.run([tmp_path / "square"], capture_output=True, text=True, timeout=LIMIT,
+                          env={**os.environ, "GREENHOOK_WORKERS": str(workers)})
+    assert (done.returncode, done.stdout) == (0, "1\n4\n9\n"), done.stderr

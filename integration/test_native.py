@@ -125,6 +125,52 @@ def test_every_function_has_a_complete_manual_page(tmp_path):
         assert not said, f"{page.name}: {said}"
 
 
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    made = tmp_path_factory.mktemp("man3")
+    subprocess.run(["/usr/bin/python3", ROOT / "docs/man3.py", made, "0"], check=True, timeout=60)
+
+    def shown(name):
+        """The page as a terminal of 120 columns shows it, without the margin."""
+        done = subprocess.run(["groff", "-man", "-ww", "-rLL=120n", "-Tutf8", "-P-cbou", made / f"{name}.3"],
+                              capture_output=True, text=True, check=True)
+        assert not done.stderr, done.stderr
+        return [line.strip() for line in done.stdout.replace("\u2010", "-").splitlines()]
+    return shown
+
+
+def test_examples_in_manual_pages_keep_their_lines(page):
+    at = page("gh_select").index("gh_case c[] = {GH_RECV(jobs, &job), GH_READABLE(fd), GH_AT(gh_after(GH_S(1)))};")
+    assert page("gh_select")[at + 1] == "switch (gh_select(c, 3)) ..."
+
+
+@pytest.mark.parametrize("name, lines", [
+    ("gh_select", ["typedef struct gh_case {", "} gh_case;", "#define GH_SEND(chan, element) /* initialises a gh_case */",
+                   "#define GH_RECV(chan, element) /* initialises a gh_case */", "#define GH_S(n) ((gh_time)(n)*1000000000)"]),
+    ("gh_select_try", ["typedef struct gh_case {", "#define GH_AT(time) /* initialises a gh_case */"]),
+    ("gh_task_spawn", ["typedef void *(*gh_fn)(void *arg);", "typedef struct gh_task_opts {", "size_t stack_size; /* bytes of address space, committed as they are used */",
+                       "#define GH_TASK_OWN_TLS 2u /* thread-local storage of its own, as a pthread has */",
+                       "#define GH_TASK_OPTS_SIZE sizeof(gh_task_opts)"]),
+    ("gh_group_new", ["#define GH_GROUP_CANCEL_ON_ERROR 1u /* the first failure cancels the other members */"]),
+    ("gh_group_spawn", ["typedef int (*gh_group_fn)(void *arg);", "typedef struct gh_task_opts {"]),
+    ("gh_mutex_init", ["typedef struct gh_mutex { ... } gh_mutex;", "GH_MUTEX_CHECKED = 1,   /* -EDEADLK and -EPERM instead of a hang */"]),
+    ("gh_net_set", ["GH_NET_BROADCAST = 6, /* 0 or 1: datagrams to all */"]),
+    ("gh_chan_new", ["#define GH_CHAN_UNBOUNDED SIZE_MAX", "#define GH_CHAN_DEFINE(name, type)"]),
+    ("gh_proc_spawn", ["typedef struct gh_proc_opts {", "#define GH_PROC_OPTS_INIT /* initialises a gh_proc_opts */"]),
+    ("gh_stats", ["struct gh_stats {"]),
+    ("gh_addr_text", ["typedef struct gh_addr {", "#define GH_ADDR_TEXT 128"]),
+])
+def test_manual_pages_show_the_types_and_macros_of_a_function(page, name, lines):
+    shown = page(name)
+    assert set(lines) <= set(shown), set(lines) - set(shown)
+    assert shown.index(lines[0]) < shown.index("Link with -lgreenhook.")
+
+
+def test_manual_pages_show_nothing_that_does_not_belong(page):
+    assert not [line for line in page("gh_yield") if line.startswith(("#define", "typedef"))]
+    assert not [line for line in page("gh_mutex_init") if "opaque" in line or "GH_COND" in line]
+
+
 @pytest.mark.parametrize("damage, complaint", [
     (("Parks: no.", ""), "Parks"),
     ((" * Since: 0.2", ""), "Since"),

@@ -30,7 +30,8 @@ typedef struct gh_chan gh_chan;
  *
  * size: bytes of an element; 0: it carries nothing but the fact.  capacity: elements that it holds
  * while nobody receives; 0: a sender waits until a receiver has taken its element;
- * GH_CHAN_UNBOUNDED: a sender never waits, and memory is the limit.
+ * GH_CHAN_UNBOUNDED: a sender never waits, and memory is the limit.  GH_CHAN_DEFINE makes
+ * channels whose elements have a type.
  *
  * Returns: the channel, with one reference, or NULL and in errno
  *   EINVAL  size, capacity (but GH_CHAN_UNBOUNDED) or size * capacity is more than any memory

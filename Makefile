@@ -218,8 +218,9 @@ install: all
 	install -m 644 docs/man/greenhook.1 $(DESTDIR)$(PREFIX)/share/man/man1/
 	install -m 644 $(B)/man/man3/*.3 $(DESTDIR)$(PREFIX)/share/man/man3/
 	install -m 644 docs/man/greenhook.7 $(DESTDIR)$(PREFIX)/share/man/man7/
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
-		docs/greenhook.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/greenhook.pc
+	for m in greenhook greenhook-static; do \
+		sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@VERSION@|$(VERSION)|' \
+			docs/$$m.pc.in > $(DESTDIR)$(LIBDIR)/pkgconfig/$$m.pc || exit 1; done
 
 format:
 	clang-format -i $(shell git ls-files '*.c' '*.h')

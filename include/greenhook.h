@@ -5,6 +5,10 @@
  * cancellation, futures, channels.  Link with `pkg-config --cflags --libs greenhook`; such a
  * program needs no preload, and its pthreads are green as well.
  *
+ * `pkg-config --libs greenhook-static` puts the library into the program (libgreenhook.a).  The
+ * program is linked dynamically with libc all the same: with gcc -static it does not link, whatever
+ * pkg-config --static says.
+ *
  * The rules that hold for all functions (errors, time, cancellation) are in greenhook/base.h.
  * C11 and C++17.
  */

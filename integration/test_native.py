@@ -85,17 +85,32 @@ def test_install_and_pkg_config(tmp_path):
                           capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     env = {**os.environ, "PKG_CONFIG_PATH": f"{tmp_path}/usr/lib/pkgconfig", "PKG_CONFIG_SYSROOT_DIR": str(tmp_path)}
-    for static in False, True:
-        flags = subprocess.run(["pkg-config", *(["--static"] if static else []), "--cflags", "--libs", "greenhook"],
-                               env=env, capture_output=True, text=True, check=True).stdout.split()
-        if static:
-            flags = [f"{tmp_path}/usr/lib/libgreenhook.a" if f == "-lgreenhook" else f for f in flags]
-        target = tmp_path / "first"
-        subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-o", target, ROOT / "integration/native/first.c", *flags],
-                       check=True, timeout=60)
-        done = subprocess.run([target], env={**os.environ, "LD_LIBRARY_PATH": f"{tmp_path}/usr/lib"},
+    installed = f"{tmp_path}/usr/lib"
+
+    def flags(*options):
+        return subprocess.run(["pkg-config", *options], env=env, capture_output=True, text=True, check=True).stdout.split()
+
+    def link(*options):
+        return subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-o", tmp_path / "first", ROOT / "integration/native/first.c",
+                               *options], capture_output=True, text=True, timeout=60)
+    shared = flags("--cflags", "--libs", "greenhook")
+    private = flags("--static", "--cflags", "--libs", "greenhook")
+    replaced = [f"{installed}/libgreenhook.a" if f == "-lgreenhook" else f for f in private]
+    # libdir is not below the sysroot for pkg-config: only -L and -I are.
+    archive = [f"{tmp_path}{f}" if f.startswith("/usr/") else f for f in flags("--cflags", "--libs", "greenhook-static")]
+    assert f"{installed}/libgreenhook.a" in archive
+    for copies, how in (1, shared), (1, private), (0, replaced), (0, archive):
+        linked = link(*how)
+        assert linked.returncode == 0, linked.stderr
+        done = subprocess.run([tmp_path / "first"], env={**os.environ, "LD_LIBRARY_PATH": installed},
                               capture_output=True, text=True, timeout=30)
-        assert done.returncode == 0, done.stdout
+        assert done.returncode == 0 and f"copies of the shared library: {copies}\n" in done.stdout, (how, done.stdout)
+    # What the description, the manual and limitations.md say of programs without libc's loader.
+    for how in private, archive:
+        assert link("-static", *how).returncode != 0
+    for module in "greenhook", "greenhook-static":
+        said = re.search(r"^Description: (.*)", (tmp_path / f"usr/lib/pkgconfig/{module}.pc").read_text(), re.M).group(1)
+        assert re.search(r"\b(not|never)\b.* with -static\b", said), said
 
 
 def test_tasks_with_thread_local_storage_of_their_own(every):

@@ -164,6 +164,15 @@ def test_a_deadlock_is_told(green):
     assert len(dump["gthreads"]) == 3
 
 
+def test_one_that_waits_for_itself_is_no_deadlock(green):
+    process, _ = green("inspect", "self")
+    dump = settled(process.pid, 2)
+    waits = next(g for g in dump["gthreads"] if g["start_function"] == "takes_twice")
+    assert waits["owner"] == waits["id"] and dump["deadlocks"] == []
+    text = greenhook("dump", process.pid).stdout
+    assert re.search(r"    at 0x[0-9a-f]+, held by itself\n", text) and "deadlock:" not in text
+
+
 def test_a_program_that_hangs(green):
     """Every worker computes, and there may be no more: nobody looks at the poller."""
     process, _ = green("inspect", "hang", workers=2, GREENHOOK_MAX_WORKERS="4")

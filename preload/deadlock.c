@@ -4,7 +4,9 @@
  * writer of the read-write lock, the thread it joins.  The edges were not seen at one time, so a
  * ring is believed only when a second look finds every one of it where it was, not having moved
  * since (switches): then all of it stood at the time between the two looks.  Those that wait with a
- * time limit will move again and make no ring.
+ * time limit will move again and make no ring.  One that waits for itself is none, either: who
+ * locks a normal mutex twice may use it as a semaphore, which another one posts.  dump_text.c shows
+ * it.
  */
 #include "preload/dump.h"
 
@@ -76,7 +78,7 @@ static size_t find_rings(struct dump *d, struct edge **ret, size_t max)
 			met[e - d->edges] = i + 1;
 			e = edge_of(d, e->owner);
 		}
-		if (e && !e->timed && met[e - d->edges] == i + 1 && n < max)
+		if (e && !e->timed && met[e - d->edges] == i + 1 && e->owner != e->id && n < max)
 			ret[n++] = e;
 	}
 	free(met);

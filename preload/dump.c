@@ -111,13 +111,15 @@ static void add_held(struct group *g, const struct gthread *t)
 {
 	if (!t->object && t->owner_tid < 0)
 		return;
+	bool itself = t->owner && t->owner == t->id;
 	for (size_t i = 0; i < g->nheld; i++)
-		if (g->held[i].object == t->object && g->held[i].owner_tid == t->owner_tid) {
+		if (g->held[i].object == t->object && g->held[i].owner_tid == t->owner_tid &&
+		    g->held[i].itself == itself) {
 			g->held[i].n++;
 			return;
 		}
 	if (g->nheld < 4)
-		g->held[g->nheld++] = (struct held){t->object, t->owner, t->owner_tid, 1};
+		g->held[g->nheld++] = (struct held){t->object, t->owner, t->owner_tid, itself, 1};
 	else
 		g->others++;
 }

@@ -44,6 +44,7 @@ struct group {
 	struct held {	  /* locks and descriptors, the first few that differ */
 		uint64_t object, owner;
 		long owner_tid;
+		bool itself; /* the one that waits is the owner */
 		size_t n;
 	} held[4];
 	size_t nheld;

@@ -60,7 +60,9 @@ static void put_held(const struct held *h, bool counted)
 		printf("%zu of them: ", h->n);
 	if (h->object)
 		printf("at 0x%lx", h->object);
-	if (h->owner)
+	if (h->itself)
+		printf(", held by itself");
+	else if (h->owner)
 		printf(h->object ? ", held by gthread %lu" : "for gthread %lu", h->owner);
 	else if (h->owner_tid >= 0)
 		printf(h->object ? ", held by thread %ld" : "for thread %ld", h->owner_tid);
@@ -222,7 +224,9 @@ void dump_one(struct dump *d, const struct gthread *t)
 	}
 	putchar('\n');
 	if (t->object || t->owner_tid >= 0)
-		put_held(&(struct held){t->object, t->owner, t->owner_tid, 1}, false);
+		put_held(&(struct held){t->object, t->owner, t->owner_tid,
+					t->owner && t->owner == t->id, 1},
+			 false);
 	if (*t->detail) {
 		printf("    ");
 		fields_print(stdout, t->detail);

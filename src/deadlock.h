@@ -12,6 +12,11 @@
  * meanwhile (switches). So all of it stood at once, and only a signal handler that jumps, a
  * cancellation of one that joins, or somebody who unlocks what he did not lock could end it.
  *
+ * The last is what programs do that use a normal mutex as a semaphore, and it works: "owner" is
+ * then only who locked it last.  A ring of one such lock is not told at all (the second lock of the
+ * same mutex waits for somebody's unlock); a longer one is told, but "for good" only when every
+ * lock in it refuses the unlock of another one (recursive, error-checking, robust), or is a join.
+ *
  * The thread of control.c tells, with backtraces: the monitor must not wait for the loader's lock.
  */
 #ifndef GHI_DEADLOCK_H
@@ -32,7 +37,8 @@ struct ghi_deadlock_edge {
 	uintptr_t waits_for;
 	int32_t tid, owner;
 	uint32_t switches, reason;
-	uint32_t met; /* by which walk */
+	bool only_owner; /* nobody but the owner can end it: his unlock, his end */
+	uint32_t met;	 /* by which walk */
 };
 void ghi_deadlock_print(const struct ghi_deadlock_edge *ring, unsigned length);
 

@@ -133,6 +133,14 @@ void *takes_twice(void *arg)
 	return arg;
 }
 
+/* A mutex as a semaphore: the second lock waits for the unlock by another thread. */
+void *waits_for_unlock(void *arg)
+{
+	takes(&a, &a);
+	pthread_mutex_unlock(&a);
+	return &a;
+}
+
 /* Each holds what the other wants, but not for good. */
 static void *takes_for_a_while(pthread_mutex_t *first, pthread_mutex_t *second)
 {
@@ -154,6 +162,14 @@ void *a_while(void *arg)
 void *b_while(void *arg)
 {
 	return takes_for_a_while(&b, &a);
+}
+
+static void recursive(pthread_mutex_t *m)
+{
+	pthread_mutexattr_t kind;
+	pthread_mutexattr_init(&kind);
+	pthread_mutexattr_settype(&kind, PTHREAD_MUTEX_RECURSIVE);
+	MUST(pthread_mutex_init(m, &kind) == 0);
 }
 
 static volatile int stop;
@@ -194,11 +210,16 @@ static void each(void)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "each";
+	pthread_t waits = 0;
 	char c;
 
 	if (!strcmp(what, "each")) {
 		each();
-	} else if (!strcmp(what, "deadlock")) {
+	} else if (!strcmp(what, "deadlock") || !strcmp(what, "recursive")) {
+		if (!strcmp(what, "recursive")) {
+			recursive(&a);
+			recursive(&b);
+		}
 		pthread_barrier_init(&both, NULL, 2);
 		spawn(takes_a_then_b, NULL);
 		spawn(takes_b_then_a, NULL);
@@ -209,6 +230,10 @@ int main(int argc, char **argv)
 		spawn(writes_and_takes_a, NULL);
 	} else if (!strcmp(what, "self")) {
 		spawn(takes_twice, NULL);
+	} else if (!strcmp(what, "handed")) {
+		pthread_barrier_init(&both, NULL, 2);
+		waits = spawn(waits_for_unlock, NULL);
+		pthread_barrier_wait(&both);
 	} else if (!strcmp(what, "timed")) {
 		pthread_barrier_init(&both, NULL, 2);
 		pthread_t one = spawn(a_while, NULL), other = spawn(b_while, NULL);
@@ -230,5 +255,11 @@ int main(int argc, char **argv)
 	fflush(stdout);
 	while (read(0, &c, 1) > 0)
 		;
+	if (waits) {
+		pthread_mutex_unlock(&a);
+		MUST(join(waits) == &a);
+		printf("handed over\n");
+		fflush(stdout);
+	}
 	_exit(0);
 }

@@ -8,7 +8,7 @@ def test_status_of_a_crash_is_the_native_one(agree, how, number):
 
 
 @pytest.mark.parametrize("how,expected", [
-    ("s", ["SIGSEGV at address 0x0 in gthread", '"doomed"', "started as", "ends"]),
+    ("s", ["SIGSEGV at address 0x0 in gthread", '"doomed"', "started as ends (0x", "ends"]),
     ("o", ["SIGSEGV", "stack overflow: ", "KiB used of", "deeper"]),
     ("a", ["SIGABRT in gthread", "abort", "ends"]),
 ])

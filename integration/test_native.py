@@ -306,6 +306,16 @@ def test_errno_is_looked_for_each_time():
 # ---- panics, faults, counters ----------------------------------------------------------------------------
 
 
+def test_the_report_of_a_fault_in_a_task(run):
+    """Its function is named though nobody exports it, and an overflow comes with the way out."""
+    for workers in "1", "2", "8":
+        done = run(str(NATIVE / "panic"), "end", "3", env={"GREENHOOK_WORKERS": workers})
+        assert done.status == -11 and "started as fails_in_task (0x" in done.err
+        assert re.search(r"greenhook: stack overflow: \d+ KiB used of \d+ KiB; gh_task_opts.stack_size gives a task more\n", done.err)
+        done = run(str(NATIVE / "panic"), "end", "1", env={"GREENHOOK_WORKERS": workers})
+        assert done.status == -11 and "started as fails_in_task (0x" in done.err and "overflow" not in done.err
+
+
 def test_a_panic_or_a_fault_may_end_the_task_alone(every):
     """An overflow was reported by several at once, one of which parked on the alternate stack that the next one used."""
     for done in every("panic", timeout=60):

@@ -66,7 +66,6 @@ static bool print_frame(int n, uintptr_t ip, const char *name, uintptr_t off, vo
 
 static void describe(struct ghi_gthread *g, int sig, siginfo_t *info, ucontext_t *uc)
 {
-	Dl_info start;
 	bool fault = info->si_code > 0;
 
 	ghi_print("greenhook: *** %s", signal_name(sig));
@@ -77,9 +76,17 @@ static void describe(struct ghi_gthread *g, int sig, siginfo_t *info, ucontext_t
 	} else if (g->flags & GHI_G_MAIN) {
 		ghi_print(" in gthread %lu (main thread)\n", g->id);
 	} else {
-		bool known = dladdr((void *)g->start, &start) && start.dli_sname;
-		ghi_print(" in gthread %lu \"%s\", started as %s (%p)\n", g->id, g->name,
-			  known ? start.dli_sname : "?", (void *)g->start);
+		/* dladdr knows exported names only, and answers a neighbour's for others. */
+		char name[256];
+		Dl_info start;
+		const char *known = "?";
+		if (ghi_unwind_name_here((uintptr_t)g->start, name, sizeof(name)))
+			known = name;
+		else if (dladdr((void *)g->start, &start) && start.dli_sname &&
+			 start.dli_saddr == (void *)g->start)
+			known = start.dli_sname;
+		ghi_print(" in gthread %lu \"%s\", started as %s (%p)\n", g->id, g->name, known,
+			  (void *)g->start);
 	}
 #if defined(__x86_64__)
 	char *sp = (char *)uc->uc_mcontext.gregs[REG_RSP];
@@ -90,8 +97,9 @@ static void describe(struct ghi_gthread *g, int sig, siginfo_t *info, ucontext_t
 		bool out = sp < g->stack_lo + 256 && sp >= guard_lo - 65536;
 		if (in_guard || out) {
 			size_t size = (size_t)(g->stack_hi - g->stack_lo) >> 10;
-			ghi_print("greenhook: stack overflow: %lu KiB used of %lu KiB\n", size,
-				  size);
+			ghi_print("greenhook: stack overflow: %lu KiB used of %lu KiB%s\n", size,
+				  size,
+				  g->task ? "; gh_task_opts.stack_size gives a task more" : "");
 		}
 	}
 #endif

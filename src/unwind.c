@@ -269,6 +269,23 @@ void ghi_unwind_here(ucontext_t *uc,
 	}
 }
 
+bool ghi_unwind_name_here(uintptr_t ip, char *ret_name, size_t size)
+{
+#if defined(__x86_64__)
+	/* The name of an innermost frame that is there: the name needs nothing but its address. */
+	ucontext_t uc;
+	unw_cursor_t cursor;
+	unw_word_t off;
+	if (!here.step || getcontext(&uc) < 0)
+		return false;
+	uc.uc_mcontext.gregs[REG_RIP] = (greg_t)ip;
+	return here.init(&cursor, (unw_context_t *)&uc, UNW_INIT_SIGNAL_FRAME) >= 0 &&
+	       here.get_name(&cursor, ret_name, size, &off) >= 0 && off == 0;
+#else
+	return false;
+#endif
+}
+
 int ghi_unwind_copy(const struct ghi_unwind_copy *c, uintptr_t *ret_ips, int max)
 {
 	unw_cursor_t cursor;
@@ -365,6 +382,11 @@ void ghi_unwind_here(ucontext_t *uc,
 #if defined(__x86_64__)
 	frame(0, (uintptr_t)uc->uc_mcontext.gregs[REG_RIP], NULL, 0, arg);
 #endif
+}
+
+bool ghi_unwind_name_here(uintptr_t ip, char *ret_name, size_t size)
+{
+	return false;
 }
 
 int ghi_unwind_copy(const struct ghi_unwind_copy *c, uintptr_t *ret_ips, int max)

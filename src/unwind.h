@@ -25,6 +25,9 @@ void ghi_unwind_here(ucontext_t *uc,
 		     bool (*frame)(int n, uintptr_t ip, const char *name, uintptr_t off, void *arg),
 		     void *arg);
 
+/* The function that begins there, exported or not; as safe as the above. */
+bool ghi_unwind_name_here(uintptr_t ip, char *ret_name, size_t size);
+
 /* A thread that was found with these registers, and what was on its stack from sp on.  saved: those
  * that a call preserves, rbx, rbp, r12 to r15; NULL: only two are known. */
 struct ghi_unwind_copy {

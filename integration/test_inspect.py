@@ -223,6 +223,21 @@ def pathlib_touch(path):
     return path
 
 
+def test_ps_asks_all_at_once(green):
+    """Five that are stopped: one time limit for all, and one that ends during it is left out."""
+    stopped = [green("inspect", "many", "5")[0] for _ in range(5)]
+    runs, _ = green("inspect", "many", "5")
+    for process in stopped:
+        process.send_signal(signal.SIGSTOP)
+    started = time.monotonic()
+    with subprocess.Popen([GREENHOOK, "ps", "--json"], stdout=subprocess.PIPE, text=True) as asks:
+        time.sleep(0.5)
+        stopped[0].kill()
+        rows = {row["pid"]: row["gthreads"] for row in json.loads(asks.communicate(timeout=LIMIT)[0])}
+    assert time.monotonic() - started < 6
+    assert rows[runs.pid] == 6 and all(rows[process.pid] is None for process in stopped[1:]) and stopped[0].pid not in rows
+
+
 def test_a_stopped_process(green):
     process, _ = green("inspect", "each")
     process.send_signal(signal.SIGSTOP)

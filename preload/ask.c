@@ -1,11 +1,10 @@
-/* ask.c: asks a process that runs green, at its control socket, and finds such processes.
+/* ask.c: asks a process that runs green, at its control socket.
  *
  * The socket lies in a folder that only its user can enter; the process checks who asks, and we
  * check that it is the process that was meant: the kernel tells who listens.
  */
 #include "preload/cli.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pwd.h>
@@ -14,13 +13,10 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/time.h>
 #include <sys/un.h>
-#include <time.h>
 #include <unistd.h>
 
-/* 0, or an errno: ENOENT when there is no socket of that process in this folder. */
-static int dial(const char *folder, long pid, int *ret_fd)
+int ask_dial(const char *folder, long pid, int *ret_fd)
 {
 	struct sockaddr_un name = {.sun_family = AF_UNIX};
 	struct ucred who;
@@ -78,22 +74,22 @@ static int find_socket(long pid, int *ret_fd)
 		return EOWNERDEAD;
 	int err = ENOENT;
 	if (its_runtime_dir(pid, path, sizeof(path)))
-		err = dial(path, pid, ret_fd);
+		err = ask_dial(path, pid, ret_fd);
 	if (err == ENOENT && run && *run == '/') {
 		snprintf(path, sizeof(path), "%s/greenhook", run);
-		err = dial(path, pid, ret_fd);
+		err = ask_dial(path, pid, ret_fd);
 	}
 	/* It may have been another user's when it began. */
 	uid_t users[] = {st.st_uid, geteuid(), 0};
 	for (size_t i = 0; err == ENOENT && i < sizeof(users) / sizeof(*users); i++) {
 		snprintf(path, sizeof(path), "/run/user/%u/greenhook", users[i]);
-		err = dial(path, pid, ret_fd);
+		err = ask_dial(path, pid, ret_fd);
 		if (err == EACCES && i)
 			err = ENOENT;
 		if (err != ENOENT)
 			break;
 		snprintf(path, sizeof(path), "/tmp/greenhook-%u", users[i]);
-		err = dial(path, pid, ret_fd);
+		err = ask_dial(path, pid, ret_fd);
 		if (err == EACCES && i)
 			err = ENOENT;
 	}
@@ -185,75 +181,4 @@ bool ask_pid(const char *text, long *ret_pid)
 	errno = 0;
 	*ret_pid = strtol(text, &end, 10);
 	return *text >= '0' && *text <= '9' && !*end && *ret_pid > 0 && !errno;
-}
-
-/* ---- all of them ---------------------------------------------------------------------------- */
-
-static void look_in(const char *folder, void (*found)(long pid, FILE *answer, void *arg), void *arg)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	DIR *d = opendir(folder);
-
-	if (!d)
-		return;
-	for (struct dirent *e; (e = readdir(d));) {
-		char *end;
-		long pid = strtol(e->d_name, &end, 10);
-		int fd;
-		if (end == e->d_name || strcmp(end, ".sock") || pid <= 0)
-			continue;
-		int err = dial(folder, pid, &fd);
-		if (!err) {
-			FILE *answer = answer_open(pid, fd, "hello\n");
-			if (answer) {
-				found(pid, answer, arg);
-				fclose(answer);
-			}
-			continue;
-		}
-		/* Left behind by one that was killed; not one that is about to listen. */
-		snprintf(path, sizeof(path), "%s/%s", folder, e->d_name);
-		if (err == ENOENT && lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-		    time(NULL) - st.st_mtime > 10)
-			unlink(path);
-	}
-	closedir(d);
-}
-
-static void look_under(const char *parent, const char *prefix, const char *suffix,
-		       void (*found)(long pid, FILE *answer, void *arg), void *arg)
-{
-	char path[PATH_MAX];
-	DIR *d = opendir(parent);
-
-	if (!d)
-		return;
-	for (struct dirent *e; (e = readdir(d));) {
-		size_t n = strlen(prefix);
-		const char *number = e->d_name + n;
-		if (strncmp(e->d_name, prefix, n) || !*number ||
-		    number[strspn(number, "0123456789")])
-			continue;
-		/* Only root may look at others'. */
-		if (geteuid() && strtoul(number, NULL, 10) != geteuid())
-			continue;
-		snprintf(path, sizeof(path), "%s/%s%s", parent, e->d_name, suffix);
-		look_in(path, found, arg);
-	}
-	closedir(d);
-}
-
-void ask_all(void (*found)(long pid, FILE *answer, void *arg), void *arg)
-{
-	const char *run = getenv("XDG_RUNTIME_DIR");
-	char path[PATH_MAX], own[64];
-
-	snprintf(own, sizeof(own), "/run/user/%u", geteuid());
-	if (run && *run == '/' && strcmp(run, own)) {
-		snprintf(path, sizeof(path), "%s/greenhook", run);
-		look_in(path, found, arg);
-	}
-	look_under("/run/user", "", "/greenhook", found, arg);
-	look_under("/tmp", "greenhook-", "", found, arg);
 }

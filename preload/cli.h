@@ -44,8 +44,13 @@ int top_main(int argc, char **argv);
  * says what to do. */
 int ask(long pid, const char *request, FILE **ret_answer);
 bool ask_pid(const char *text, long *ret_pid);
-/* Each that answers "hello": those of this user, for root of all. */
-void ask_all(void (*found)(long pid, FILE *answer, void *arg), void *arg);
+/* A connection that does not block.  0, or an errno: ENOENT when there is no socket of that process
+ * in this folder, EAGAIN when too many wait for it. */
+int ask_dial(const char *folder, long pid, int *ret_fd);
+
+/* ask_all.c: asks each "hello": those of this user, for root of all.  The answer is empty when none
+ * came in time; those that have ended meanwhile are left out. */
+void ask_all(void (*found)(long pid, char *answer, void *arg), void *arg);
 
 /* answer.c */
 /* Sends the request and takes fd; reading has a limit.  NULL and errno. */

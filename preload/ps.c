@@ -50,10 +50,10 @@ static void fill(struct row *r)
 	r->command[n] = 0;
 }
 
-static void found(long pid, FILE *answer, void *arg)
+static void found(long pid, char *answer, void *arg)
 {
 	struct rows *rows = arg;
-	char line[512], *field[8];
+	char *field[8];
 
 	for (size_t i = 0; i < rows->n; i++)
 		if (rows->all[i].pid == pid)
@@ -65,7 +65,7 @@ static void found(long pid, FILE *answer, void *arg)
 	struct row *r = &room[rows->n++];
 	*r = (struct row){.pid = pid, .gthreads = -1, .version = "?"};
 	/* One that is stopped, or busy with another question, is listed all the same. */
-	if (fgets(line, sizeof(line), answer) && fields_split(line, field, 8) >= 6 &&
+	if (strchr(answer, '\n') && fields_split(answer, field, 8) >= 6 &&
 	    !strcmp(field[0], "greenhook")) {
 		snprintf(r->version, sizeof(r->version), "%s", field[2]);
 		r->gthreads = atol(field[4]);

@@ -81,7 +81,7 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 		ghi_fd_classify(io->fd, e);
 	if (e->kind == GHI_FD_FILE && !io->queue)
 		return on_kernel_thread(self, io, e);
-	if (!io->tried)
+	if (!io->tried && !io->goes_on)
 		self->sig_ran = 0;
 	for (;;) {
 		bool tried = io->tried;
@@ -105,8 +105,13 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 			io->until = io->deadline	  ? io->deadline
 				    : e->timeout[io->dir] ? ghi_deadline_in(e->timeout[io->dir])
 							  : GHI_NEVER;
-		int w =
-		    ghi_wait_fd(self, io->fd, io->dir, seq, io->until, io->why); /* (F3), (F4) */
+		/* A handler that ran since the call began has interrupted it, also when that was
+		 * between two system calls of ours: the bracket lets none in after the look. */
+		ghi_nosig_enter();
+		int w = self->sig_ran ? -EINTR
+				      : ghi_wait_fd(self, io->fd, io->dir, seq, io->until,
+						    io->why); /* (F3), (F4) */
+		ghi_nosig_leave();
 		io->waited = true;
 		if (w == 0)
 			continue;
@@ -121,6 +126,7 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 			/* With a timeout set on the socket a call never restarts. */
 			if (ghi_hook_interrupted(self, w, io->restarts && !e->timeout[io->dir]))
 				return -EINTR;
+			self->sig_ran = 0; /* it begins again */
 			continue;
 		}
 		if (w == -EBADF)
@@ -322,6 +328,7 @@ long ghi_io_rest(struct ghi_gthread *self, struct ghi_io *first, const struct io
 		io.block = block_rest;
 		io.args = &a;
 		io.restarts = io.took_all = false;
+		io.goes_on = true;
 		long r = ghi_io_run(self, &io);
 		first->until = io.until;
 		if (r <= 0)

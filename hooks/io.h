@@ -20,6 +20,7 @@ struct ghi_io {
 	void *args;
 	bool dontwait; /* the program said so for this call */
 	bool queue;    /* a message queue: looks like a file, but epoll knows it */
+	bool goes_on;  /* not the first piece: handlers count that ran since the call began */
 	bool restarts; /* after a handler with SA_RESTART (signal(7)) */
 	bool waited;   /* the loop's: it has been parked */
 	bool tried;    /* the first try was made by the caller, with `seq` read before it */

@@ -67,6 +67,22 @@ static void *recv_all(void *arg)
 	return NULL;
 }
 
+/* The sender is in its call and has filled what there is: a signal finds it there. */
+static void until_full(int fd)
+{
+	struct pollfd f = {.fd = fd, .events = POLLOUT};
+	for (int i = 0; i < 20000 && poll(&f, 1, 0) != 0; i++)
+		usleep(1000);
+}
+
+/* The receiver is in its call: it took what had come. */
+static void until_empty(int fd)
+{
+	int n = 1;
+	for (int i = 0; i < 20000 && ioctl(fd, FIONREAD, &n) == 0 && n > 0; i++)
+		usleep(1000);
+}
+
 static int all_there(int fd, size_t want)
 {
 	static char buf[100000];
@@ -113,7 +129,7 @@ static void sends(const char *name, void (*make)(int *))
 			s.fd = p[0];
 			handled = 0;
 			t = spawn(send_big, &s);
-			sleep_ms(30);
+			until_full(p[0]);
 			pthread_kill(t, SIGUSR1);
 			join(t);
 			CHECK(handled == 1 && s.result > 0 && s.result < BIG);
@@ -127,7 +143,7 @@ static void sends(const char *name, void (*make)(int *))
 		make(p);
 		s.fd = p[0];
 		t = spawn(send_big, &s);
-		sleep_ms(30);
+		until_full(p[0]);
 		close(p[1]);
 		join(t);
 		CHECK(s.result > 0 && s.result < BIG);
@@ -182,7 +198,7 @@ static void receives(const char *name, void (*make)(int *))
 		s.fd = p[1];
 		t = spawn(recv_all, &s);
 		QUIET(send(p[0], "1234567890", 10, 0) == 10);
-		sleep_ms(30);
+		until_empty(p[1]);
 		pthread_kill(t, SIGUSR1);
 		join(t);
 		CHECK(s.result == 10);

@@ -9,6 +9,7 @@
 #ifndef GHI_KWAIT_H
 #define GHI_KWAIT_H
 
+#include "src/base/clock.h"
 #include "src/cancel.h"
 
 struct ghi_kwait {
@@ -18,6 +19,21 @@ struct ghi_kwait {
 	uint64_t deadline;	     /* no wait is longer, and then expired() makes a request */
 	void (*expired)(struct ghi_kwait *);
 };
+
+/* For its own thread, between waits: no alarm tells of a deadline while it does something else. */
+static inline void ghi_kwait_look(struct ghi_kwait *k)
+{
+	uint64_t deadline = load_relaxed(&k->deadline);
+	if (deadline != GHI_NEVER && deadline <= ghi_now())
+		k->expired(k);
+}
+
+/* True: a request is due. */
+static inline bool ghi_kwait_requested(struct ghi_kwait *k)
+{
+	ghi_kwait_look(k);
+	return (load_relaxed(k->cancel_word) & GHI_CANCEL_ANY) == GHI_CANCEL_REQUESTED;
+}
 
 /* False: a request is due. */
 static inline bool ghi_kwait_begin(struct ghi_kwait *k, uint32_t *word)

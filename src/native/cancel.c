@@ -23,20 +23,15 @@ void ghi_task_cancel_locked(gh_task *t, int why)
 	}
 }
 
-static void cancel(gh_task *t, int why)
-{
-	ghi_nosig_enter();
-	ghi_lock(&t->lock);
-	ghi_task_cancel_locked(t, why);
-	ghi_unlock(&t->lock);
-	ghi_nosig_leave();
-}
-
 int gh_task_cancel(gh_task *t)
 {
 	if (!ghi_task_good(t))
 		return -EINVAL;
-	cancel(t, 0);
+	ghi_nosig_enter();
+	ghi_lock(&t->lock);
+	ghi_task_cancel_locked(t, 0);
+	ghi_unlock(&t->lock);
+	ghi_nosig_leave();
 	return 0;
 }
 
@@ -45,13 +40,10 @@ int gh_task_cancelled(void)
 	gh_task *t = ghi_task_running();
 	if (!t)
 		return 0;
-	if (!(load_acquire(&t->cancel) & GHI_CANCEL_REQUESTED)) {
-		/* Without an alarm, on a kernel thread: nothing else looks while it computes. */
-		if (t->kernel && t->deadline != GHI_NEVER && t->deadline <= ghi_now())
-			cancel(t, ETIMEDOUT);
-		if (!(load_acquire(&t->cancel) & GHI_CANCEL_REQUESTED))
-			return 0;
-	}
+	if (ghi_tls.kwait)
+		ghi_kwait_look(ghi_tls.kwait);
+	if (!(load_acquire(&t->cancel) & GHI_CANCEL_REQUESTED))
+		return 0;
 	return t->why ? -t->why : -ECANCELED;
 }
 

@@ -27,8 +27,6 @@ static long wait_in_kernel(struct ghi_native_io *io, uint64_t deadline)
 	struct ghi_kwait *k = self ? NULL : ghi_tls.kwait;
 	uint64_t now = ghi_now(), end = deadline;
 
-	if (k && k->deadline <= now)
-		k->expired(k);
 	if (ghi_native_cancelled())
 		return -ECANCELED;
 	if (deadline <= now)

@@ -31,9 +31,11 @@ static void unlist(gh_task *t)
 static void expired(struct ghi_kwait *k)
 {
 	gh_task *t = ghi_container(k->cancel_word, gh_task, cancel);
+	ghi_nosig_enter();
 	ghi_lock(&t->lock);
 	ghi_task_cancel_locked(t, ETIMEDOUT);
 	ghi_unlock(&t->lock);
+	ghi_nosig_leave();
 }
 
 static void at_end(void *arg)
@@ -49,8 +51,7 @@ static void at_end(void *arg)
 static void *kernel_main(void *arg)
 {
 	gh_task *t = arg;
-	struct ghi_kwait k = {
-	    .cancel_word = &t->cancel, .deadline = t->deadline, .expired = expired};
+	struct ghi_kwait k = {.cancel_word = &t->cancel, .expired = expired};
 
 	ghi_nosig_enter();
 	ghi_lock(&t->lock);

@@ -30,8 +30,7 @@ static inline bool ghi_native_cancelled(void)
 {
 	struct ghi_gthread *self = ghi_self();
 	if (__builtin_expect(!self, 0))
-		return ghi_tls.kwait && (load_relaxed(ghi_tls.kwait->cancel_word) &
-					 GHI_CANCEL_ANY) == GHI_CANCEL_REQUESTED;
+		return ghi_tls.kwait && ghi_kwait_requested(ghi_tls.kwait);
 	return __builtin_expect(load_relaxed(&self->sig_pending), 0) && ghi_cancel_requested(self);
 }
 

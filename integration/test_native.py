@@ -347,6 +347,12 @@ def test_tasks_that_are_left_in_the_middle(every):
     every("corners")
 
 
+# A select on descriptors did not see the deadline, what was started during a shutdown was not cancelled, and a shutdown
+# that had counted a task that was refused afterwards was not told.
+def test_ends_of_tasks_on_kernel_threads(native):
+    native("corners", "end", env={"GREENHOOK": "0"})
+
+
 # Plain waits did not expect a cancellation where there is no gthread.
 def test_cancelled_in_plain_waits_on_kernel_threads(native):
     native("corners", "kernel")

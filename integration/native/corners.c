@@ -1,5 +1,7 @@
 /* Tasks that end or are left in the middle: a future whose function does not return, members of
- * groups without number, an event that was lost to a newcomer, deadlines that come at the end.
+ * groups without number, an event that was lost to a newcomer, deadlines that come at the end or
+ * while a task waits for descriptors, and tasks that are started, or are not, during a shutdown.
+ *   corners end       only what concerns deadlines and shutdowns
  *   corners kernel    tasks on kernel threads, as a thread that is not main made the first one */
 #include <dlfcn.h>
 #include <semaphore.h>
@@ -90,6 +92,91 @@ static void deadlines_at_the_end(void)
 	}
 }
 
+/* Deadlines and shutdowns, also where tasks are kernel threads that look for both themselves. */
+
+static int silent[2];
+
+static void *selects(void *arg)
+{
+	gh_case c[] = {GH_READABLE(silent[0])};
+	QRC(-ECANCELED, gh_select_until(c, 1, gh_after(GH_S(5))));
+	QRC(-ETIMEDOUT, gh_task_cancelled());
+	return NULL;
+}
+
+static void *reads(void *arg)
+{
+	char byte;
+	QRC(-ECANCELED, (int)gh_read_until(silent[0], &byte, 1, gh_after(GH_S(5))));
+	QRC(-ETIMEDOUT, gh_task_cancelled());
+	return NULL;
+}
+
+static void deadlines_of_descriptors(void)
+{
+	gh_fn waits_in[] = {selects, reads};
+	MUST(gh_pipe(silent) == 0);
+	for (int i = 0; i < 2; i++) {
+		gh_task *t = gh_task_spawn(waits_in[i], NULL, NULL);
+		gh_task_set_deadline(t, gh_after(GH_MS(30)));
+		RC(0, gh_task_join(t, NULL));
+	}
+}
+
+static void *starts_one_more(void *arg)
+{
+	while (!gh_task_cancelled())
+		gh_yield();
+	QRC(0, gh_go(waits, NULL, NULL));
+	return NULL;
+}
+
+static void started_at_shutdown(void)
+{
+	gh_event_init(&event, GH_EVENT_MANUAL);
+	RC(0, gh_go(starts_one_more, NULL, NULL));
+	RC(0, gh_shutdown(gh_after(GH_S(5))));
+}
+
+static uint32_t stop;
+
+static void *is_refused(void *arg)
+{
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		for (int i = 0; i < 50; i++)
+			QUIET(gh_group_spawn(arg, member, NULL, NULL) == -ECANCELED);
+		sched_yield();
+	}
+	return NULL;
+}
+
+/* What was never started, and shutdown has seen, does not keep it. */
+static void refused_at_shutdown(void)
+{
+	gh_group *g = gh_group_new(NULL, 0);
+	pthread_t t;
+	gh_group_cancel(g);
+	MUST(pthread_create(&t, NULL, is_refused, g) == 0);
+	for (int i = 0; i < 1000; i++) {
+		gh_time limit = gh_after(GH_S(5));
+		gh_shutdown(limit);
+		if (gh_now() < limit)
+			continue;
+		CHECK(!"somebody woke it");
+		break;
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	pthread_join(t, NULL);
+	gh_group_free(g);
+}
+
+static void at_the_end(void)
+{
+	deadlines_of_descriptors();
+	started_at_shutdown();
+	refused_at_shutdown();
+}
+
 static sem_t sem;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t cond = PTHREAD_COND_INITIALIZER;
@@ -145,14 +232,19 @@ static int on_kernel_threads(void)
 int main(int argc, char **argv)
 {
 	void *value;
-	if (argc > 1)
+	if (argc > 1 && !strcmp(argv[1], "kernel"))
 		return on_kernel_threads();
 	gh_start();
+	if (argc > 1) {
+		at_the_end();
+		return check_done();
+	}
 	gh_future *f = gh_async(exits, NULL);
 	CHECK(gh_await_until(f, &value, gh_after(GH_S(20))) == -ECANCELED);
 	gh_future_unref(f);
 	lost_event();
 	members_leave_nothing();
 	deadlines_at_the_end();
+	at_the_end();
 	return check_done();
 }

@@ -90,6 +90,13 @@ static void (*faulted(gh_task *t))(void)
 	return end_failed;
 }
 
+/* alive: how many there were before one less; a caller of gh_shutdown may be one. */
+static void tell_shutdown(uint32_t alive)
+{
+	if (alive <= 2)
+		ghi_lot_wake(&ghi_tasks_alive, INT_MAX, 0, NULL, NULL);
+}
+
 static void ended(gh_task *t)
 {
 	struct gh_group *group = t->group;
@@ -101,8 +108,7 @@ static void ended(gh_task *t)
 	ghi_task_unref(t);
 	if (group)
 		ghi_group_ended(group, result);
-	if (alive <= 2) /* a caller of gh_shutdown may be one */
-		ghi_lot_wake(&ghi_tasks_alive, INT_MAX, 0, NULL, NULL);
+	tell_shutdown(alive);
 }
 
 const struct ghi_task_ops ghi_task_ops = {leaves, left, ended, faulted};
@@ -121,6 +127,13 @@ void gh_task_exit(void *result)
 }
 
 /* ---- the beginning -------------------------------------------------------------------------- */
+
+void ghi_task_findable(gh_task *t)
+{
+	fence_seq_cst(); /* pairs with the one in gh_shutdown: it finds the task, or is found */
+	if (load_relaxed(&shutting_down))
+		gh_task_cancel(t);
+}
 
 /* On a gthread, which does not run yet. */
 static int start_green(gh_task *t, const gh_task_opts *o)
@@ -207,15 +220,13 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 		struct ghi_gthread *g = t->g;
 		if (t->deadline != GHI_NEVER)
 			gh_task_set_deadline(t, (gh_time)t->deadline);
-		fence_seq_cst(); /* g->task is set: shutdown finds it, or is found */
-		if (load_relaxed(&shutting_down))
-			gh_task_cancel(t);
+		ghi_task_findable(t);
 		ghi_life_begin(g, ghi_life_mask(ghi_self()));
 	}
 	if (r) {
-		fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1);
 		store_release(&t->magic, 0u);
 		ghi_task_free(t);
+		tell_shutdown(fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1));
 	}
 	return r;
 }

@@ -75,6 +75,8 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret);
 struct gh_task *ghi_task_running(void);
 bool ghi_task_good(const gh_task *t);
 void ghi_task_unref(gh_task *t);
+/* It is where gh_shutdown looks, and does not run yet: from now on it is cancelled by one. */
+void ghi_task_findable(gh_task *t);
 /* The task is asked to end.  why: 0 or ETIMEDOUT.  The caller holds its lock. */
 void ghi_task_cancel_locked(gh_task *t, int why);
 

@@ -84,6 +84,7 @@ int ghi_task_start_kernel(gh_task *t, const gh_task_opts *o)
 	list = t;
 	ghi_unlock(&list_lock);
 	ghi_nosig_leave();
+	ghi_task_findable(t);
 	r = ghi_real_pthread_create(&thread, &attr, kernel_main, t);
 	pthread_attr_destroy(&attr);
 	if (r == 0)

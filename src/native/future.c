@@ -247,9 +247,7 @@ gh_future *gh_async(gh_fn fn, void *arg)
 	f->arg = arg;
 	f->refs = 2;
 	if (ghi_task_start(
-		&(struct ghi_task_start){
-		    .fn = async_main, .arg = f, .deadline = GHI_NEVER, .at_end = async_end},
-		&t)) {
+		&(struct ghi_task_start){.fn = async_main, .arg = f, .at_end = async_end}, &t)) {
 		f->refs = 1;
 		gh_future_unref(f);
 		errno = EAGAIN;

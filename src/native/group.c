@@ -175,9 +175,7 @@ int gh_group_spawn(gh_group *g, gh_group_fn fn, void *arg, const gh_task_opts *o
 		return -EAGAIN;
 	*m = (struct member){fn, arg};
 	int r = ghi_task_start(
-	    &(struct ghi_task_start){
-		.fn = member_main, .arg = m, .opts = opts, .group = g, .deadline = GHI_NEVER},
-	    &t);
+	    &(struct ghi_task_start){.fn = member_main, .arg = m, .opts = opts, .group = g}, &t);
 	if (r)
 		free(m);
 	return r;

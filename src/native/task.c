@@ -6,14 +6,12 @@
 #include <errno.h>
 #include <limits.h>
 #include <pthread.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/life.h"
 #include "src/lot.h"
 #include "src/native/hook.h"
 #include "src/native/task_int.h"
-#include "src/own.h"
 #include "src/real.h"
 #include "src/runtime.h"
 #include "src/sched.h"
@@ -165,8 +163,15 @@ static int start_green(gh_task *t, const gh_task_opts *o)
 			ghi_group_ended(t->group, NULL);
 		}
 	}
-	if (r)
+	if (r) {
+		ghi_nosig_enter();
+		ghi_lock(&t->lock); /* a shutdown may be at it */
+		t->g = NULL;
+		ghi_unlock(&t->lock);
+		g->task = NULL;
 		ghi_gthread_recycle(g);
+		ghi_nosig_leave();
+	}
 	return r;
 }
 
@@ -200,14 +205,13 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 	gh_task *t = ghi_task_alloc();
 	if (!t)
 		return -EAGAIN;
-	uint64_t deadline = parent ? load_relaxed(&parent->deadline) : GHI_NEVER;
 	bool detached = s->group || (o.flags & GH_TASK_DETACHED);
 	t->refs = detached ? 1 : 2;
 	t->join = detached ? GHI_TASK_GIVEN_UP : GHI_TASK_JOINABLE;
 	t->at_end = s->at_end;
 	t->fn = s->fn;
 	t->arg = s->arg;
-	t->deadline = deadline < s->deadline ? deadline : s->deadline;
+	t->deadline = parent ? load_relaxed(&parent->deadline) : GHI_NEVER;
 	t->group = s->group;
 	t->recover = o.flags & GH_TASK_RECOVER;
 	store_release(&t->magic, GHI_TASK_MAGIC);
@@ -234,9 +238,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 gh_task *gh_task_spawn(gh_fn fn, void *arg, const gh_task_opts *opts)
 {
 	gh_task *t;
-	int r = ghi_task_start(
-	    &(struct ghi_task_start){.fn = fn, .arg = arg, .opts = opts, .deadline = GHI_NEVER},
-	    &t);
+	int r = ghi_task_start(&(struct ghi_task_start){.fn = fn, .arg = arg, .opts = opts}, &t);
 	if (r == 0)
 		return t;
 	errno = -r;
@@ -252,8 +254,7 @@ int gh_go(gh_fn fn, void *arg, const gh_task_opts *opts)
 		return r;
 	o.size = sizeof(o);
 	o.flags |= GH_TASK_DETACHED;
-	return ghi_task_start(
-	    &(struct ghi_task_start){.fn = fn, .arg = arg, .opts = &o, .deadline = GHI_NEVER}, &t);
+	return ghi_task_start(&(struct ghi_task_start){.fn = fn, .arg = arg, .opts = &o}, &t);
 }
 
 /* ---- join and detach ------------------------------------------------------------------------ */

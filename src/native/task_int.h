@@ -64,7 +64,6 @@ struct ghi_task_start {
 	void *arg;
 	const gh_task_opts *opts;
 	struct gh_group *group;
-	uint64_t deadline; /* an upper limit; GHI_NEVER: none */
 	/* On the task, however it ends, after what it deferred; NULL: nothing. */
 	void (*at_end)(void *arg, bool failed);
 };

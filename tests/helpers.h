@@ -13,6 +13,7 @@
 
 #include <check.h>
 #include <errno.h>
+#include <greenhook/base.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -88,6 +89,30 @@ static inline pthread_t spawn_kernel(void *(*fn)(void *), void *arg)
 	return t;
 }
 
+/* On a thread of the one kind or the other; its result. */
+static inline void *on(bool kernel, void *(*fn)(void *), void *arg)
+{
+	return join(kernel ? spawn_kernel(fn, arg) : spawn(fn, arg));
+}
+
+/* For a loop test of 2 * WORKER_COUNTS: on a gthread, then on a kernel thread, with each number. */
+static inline void on_both(int i, void *(*fn)(void *))
+{
+	start_runtime(worker_counts[i % WORKER_COUNTS]);
+	on(i >= WORKER_COUNTS, fn, NULL);
+}
+
+static inline void *call_by_another(void *fn)
+{
+	return (void *)(intptr_t)((int (*)(void))fn)();
+}
+
+/* What a function answers to another gthread, or kernel thread. */
+static inline int by_another(int (*fn)(void), bool kernel)
+{
+	return (int)(intptr_t)on(kernel, call_by_another, (void *)fn);
+}
+
 static inline void yield(void)
 {
 	__asm__ volatile("" ::: "memory");
@@ -105,6 +130,25 @@ static inline void run_gthreads(int n, void *(*fn)(void *), void *args, size_t s
 	for (int i = 0; i < n; i++)
 		join(t[i]);
 }
+
+/* n threads that have the numbers from 1 on: every third one a kernel thread, the rest gthreads. */
+static inline void run_mixed(int n, void *(*fn)(void *))
+{
+	pthread_t t[TEST_MAX_THREADS];
+	must(n <= TEST_MAX_THREADS);
+	for (intptr_t i = 0; i < n; i++)
+		t[i] = i % 3 == 2 ? spawn_kernel(fn, (void *)(i + 1)) : spawn(fn, (void *)(i + 1));
+	for (int i = 0; i < n; i++)
+		join(t[i]);
+}
+
+/* The call, which gives up at `at`, says so, and not early. */
+#define must_time_out(at, after, call)                                                             \
+	do {                                                                                       \
+		gh_time at = gh_after(after);                                                      \
+		must_eq(call, -ETIMEDOUT);                                                         \
+		must(gh_now() >= at);                                                              \
+	} while (0)
 
 /* Waits for a condition that other threads make true; never for time to pass.  The barriers: to the
  * compiler sched_yield() is a leaf function, which changes no static variable of this file. */
@@ -161,8 +205,12 @@ Suite *suite_once(void);
 Suite *suite_monitor(void);
 Suite *suite_detour(void);
 Suite *suite_hooks(void);
+Suite *suite_native_mutex(void);
 Suite *suite_native_sync(void);
+Suite *suite_native_sync_ends(void);
 Suite *suite_native_chan(void);
+Suite *suite_native_chan_ends(void);
+Suite *suite_native_select(void);
 Suite *suite_native_net(void);
 Suite *suite_native_file(void);
 

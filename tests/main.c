@@ -8,11 +8,20 @@
 #include "tests/helpers.h"
 
 static Suite *(*const suites[])(void) = {
-    suite_config,      suite_report,	 suite_ctx,	    suite_stack,  suite_tls,
-    suite_ring,	       suite_park,	 suite_timer,	    suite_poller, suite_fdtab,
-    suite_lot,	       suite_mutex,	 suite_cond,	    suite_rwlock, suite_sem,
-    suite_once,	       suite_monitor,	 suite_detour,	    suite_hooks,  suite_native_sync,
-    suite_native_chan, suite_native_net, suite_native_file,
+    suite_config,	 suite_report,
+    suite_ctx,		 suite_stack,
+    suite_tls,		 suite_ring,
+    suite_park,		 suite_timer,
+    suite_poller,	 suite_fdtab,
+    suite_lot,		 suite_mutex,
+    suite_cond,		 suite_rwlock,
+    suite_sem,		 suite_once,
+    suite_monitor,	 suite_detour,
+    suite_hooks,	 suite_native_mutex,
+    suite_native_sync,	 suite_native_sync_ends,
+    suite_native_chan,	 suite_native_chan_ends,
+    suite_native_select, suite_native_net,
+    suite_native_file,
 };
 
 int main(void)

@@ -1,14 +1,8 @@
-/* Suite of src/native/chan.c and select.c: what each call answers, and that every element arrives
+/* Suite of src/native/chan.c: what each call answers, and that every element arrives
  * once and in order among gthreads and kernel threads. */
-#include <fcntl.h>
 #include <greenhook/chan.h>
-#include <greenhook/sync.h>
-#include <poll.h>
-#include <sys/resource.h>
-#include <sys/wait.h>
 
 #include "src/native/chan.h"
-#include "src/real.h"
 #include "tests/helpers.h"
 
 enum { ROUNDS = 2000 };
@@ -16,7 +10,7 @@ enum { ROUNDS = 2000 };
 GH_CHAN_DEFINE(longs, long);
 
 static longs ch, other;
-static uint32_t arrived, given;
+static uint32_t arrived;
 
 START_TEST(bad_arguments_are_refused)
 {
@@ -89,9 +83,7 @@ START_TEST(a_bounded_channel_holds_its_capacity)
 			ck_assert_int_eq(longs_send(ch, i + round), 0);
 		ck_assert_int_eq(longs_send_try(ch, 9), -EAGAIN);
 		ck_assert_int_eq(longs_send_until(ch, 9, 0), -ETIMEDOUT);
-		gh_time at = gh_after(GH_MS(3));
-		ck_assert_int_eq(longs_send_until(ch, 9, at), -ETIMEDOUT);
-		must(gh_now() >= at);
+		must_time_out(at, GH_MS(3), longs_send_until(ch, 9, at));
 		ck_assert_int_eq(gh_chan_len(ch.chan), 3);
 		for (long i = 0; i < 3; i++) {
 			ck_assert_int_eq(longs_recv(ch, &x), 0);
@@ -147,6 +139,7 @@ START_TEST(an_unbounded_channel_grows_and_forgets)
 			must_eq(longs_recv(ch, &x), 0);
 			must_eq(x, i);
 		}
+		ck_assert_uint_eq(ch.chan->core.room, 0); /* its memory is given back */
 	}
 	gh_chan *facts = gh_chan_new(0, GH_CHAN_UNBOUNDED);
 	for (int i = 0; i < 100; i++)
@@ -402,341 +395,6 @@ START_TEST(a_close_wakes_all)
 }
 END_TEST
 
-/* ---- select ------------------------------------------------------------------------------------
- */
-
-START_TEST(a_select_chooses_fairly_among_those_that_are_ready)
-{
-	enum { N = 9 };
-	int chosen[N] = {0};
-	gh_case c[N];
-	long x = 0;
-	int p[2];
-	must_eq(pipe(p), 0);
-	must_eq(write(p[1], "x", 1), 1);
-	longs full = longs_new(1), empty = longs_new(1), closed = longs_new(1);
-	ch = longs_new(GH_CHAN_UNBOUNDED);
-	must_eq(longs_send(full, 1), 0);
-	longs_close(closed);
-	const gh_case of[N] = {GH_SEND(ch.chan, &x),	 GH_RECV(empty.chan, &x), /* never */
-			       GH_SEND(full.chan, &x),				  /* never */
-			       GH_RECV(closed.chan, &x), GH_READABLE(p[0]),
-			       GH_WRITABLE(p[1]),	 GH_AT(1),
-			       GH_AT(GH_FOREVER), /* never */
-			       GH_RECV(NULL, &x) /* never */};
-	memcpy(c, of, sizeof(c));
-	for (int i = 0; i < 5000; i++) {
-		int k = i % 2 ? gh_select(c, N) : gh_select_try(c, N);
-		must(k >= 0 && k < N);
-		chosen[k]++;
-		if (k == 3)
-			must_eq(c[k].result, -EPIPE);
-		if (k == 4)
-			must_eq(c[k].result, POLLIN);
-	}
-	static const bool ready[N] = {true, false, false, true, true, true, true, false, false};
-	for (int i = 0; i < N; i++) /* 1000 each; far off is 15 standard deviations */
-		must(ready[i] ? chosen[i] > 600 && chosen[i] < 1400 : chosen[i] == 0);
-	gh_case bad[] = {GH_READABLE(999)};
-	ck_assert_int_eq(gh_select(bad, 1), 0);
-	ck_assert_int_eq(bad[0].result, -EBADF);
-}
-END_TEST
-
-START_TEST(a_select_ends_in_time)
-{
-	long x;
-	if (_i)
-		start_runtime(1);
-	ch = longs_new(0);
-	gh_case c[] = {GH_RECV(ch.chan, &x), GH_SEND(ch.chan, &x), GH_AT(GH_FOREVER),
-		       GH_READABLE(-1), GH_AT(0)};
-	c[4].at = GH_FOREVER;
-	ck_assert_int_eq(gh_select_try(c, 5), -EAGAIN); /* and never with itself */
-	gh_time at = gh_after(GH_MS(5));
-	ck_assert_int_eq(gh_select_until(c, 5, at), -ETIMEDOUT);
-	must(gh_now() >= at);
-	ck_assert_int_eq(gh_select_until(c, 5, -1), -ETIMEDOUT);
-	at = c[4].at = gh_after(GH_MS(5));
-	ck_assert_int_eq(gh_select(c, 5), 4);
-	must(gh_now() >= at);
-	at = gh_after(GH_MS(5));
-	ck_assert_int_eq(gh_select_until(NULL, 0, at), -ETIMEDOUT);
-	must(gh_now() >= at);
-}
-END_TEST
-
-enum { CHANNELS = 6, MEMBERS = 9 };
-static longs net[CHANNELS];
-static uint64_t in_sum, out_sum, in_count, out_count;
-
-/* Everybody sends and receives on everything at once; elements are counted on both sides. */
-static void *mingle(void *arg)
-{
-	uint32_t rnd = (uint32_t)(uintptr_t)arg * 31337 + 5;
-	for (int i = 0; i < ROUNDS; i++) {
-		long out[CHANNELS], in[CHANNELS];
-		gh_case c[CHANNELS * 2 + 1];
-		int n = 0;
-		for (int k = 0; k < CHANNELS; k++) {
-			out[k] = (long)(random_next(&rnd) & 0xffffff);
-			in[k] = -1;
-			if (random_next(&rnd) % 3)
-				c[n++] = (gh_case)GH_SEND(net[k].chan, &out[k]);
-			if (random_next(&rnd) % 3)
-				c[n++] = (gh_case)GH_RECV(net[k].chan, &in[k]);
-		}
-		int r;
-		if (random_next(&rnd) % 3 == 0) {
-			c[n] = (gh_case)GH_AT(a_little_later(&rnd));
-			r = gh_select(c, (size_t)n + 1);
-		} else {
-			r = gh_select_until(c, (size_t)n, a_little_later(&rnd));
-		}
-		must(r == -ETIMEDOUT || (r >= 0 && r <= n));
-		for (int k = 0; k < CHANNELS; k++) /* nothing was received but by the chosen one */
-			if (!(r >= 0 && r < n && c[r].element == &in[k]))
-				must_eq(in[k], -1);
-		if (r < 0 || r == n)
-			continue;
-		must_eq(c[r].result, 0);
-		long x = *(long *)c[r].element;
-		must(x >= 0);
-		bool sends = c[r].op == GH_CASE_SEND;
-		__atomic_add_fetch(sends ? &in_sum : &out_sum, (uint64_t)x, __ATOMIC_RELAXED);
-		__atomic_add_fetch(sends ? &in_count : &out_count, 1, __ATOMIC_RELAXED);
-	}
-	return NULL;
-}
-
-START_TEST(selects_on_many_channels_lose_and_double_nothing)
-{
-	pthread_t t[MEMBERS];
-	long x;
-	start_runtime(worker_counts[_i % WORKER_COUNTS]);
-	for (int k = 0; k < CHANNELS; k++)
-		net[k] = longs_new(_i < WORKER_COUNTS ? 0 : (size_t)k % 3);
-	for (intptr_t i = 0; i < MEMBERS; i++)
-		t[i] = i % 3 == 1 ? spawn_kernel(mingle, (void *)i) : spawn(mingle, (void *)i);
-	for (int i = 0; i < MEMBERS; i++)
-		join(t[i]);
-	for (int k = 0; k < CHANNELS; k++)
-		while (longs_recv_try(net[k], &x) == 0) {
-			out_sum += (uint64_t)x;
-			out_count++;
-		}
-	must_eq(in_count, out_count);
-	must_eq(in_sum, out_sum);
-	must(in_count > 0);
-}
-END_TEST
-
-/* Nobody gives up: if two selects could miss each other this would stand still. */
-static void *select_send(void *arg)
-{
-	long x = 1;
-	for (int i = 0; i < ROUNDS; i++) {
-		gh_case c[] = {GH_SEND(net[0].chan, &x), GH_SEND(net[1].chan, &x),
-			       GH_SEND(net[2].chan, &x)};
-		must(gh_select(c, (intptr_t)arg % 2 ? 3 : 2) >= 0);
-	}
-	return NULL;
-}
-
-static void *select_recv(void *arg)
-{
-	for (int i = 0; i < ROUNDS; i++) {
-		long x = 0;
-		gh_case c[] = {GH_RECV(net[2].chan, &x), GH_RECV(net[1].chan, &x),
-			       GH_RECV(net[0].chan, &x)};
-		must(gh_select(c, 3) >= 0);
-		must_eq(x, 1);
-	}
-	return NULL;
-}
-
-static void *select_either(void *arg)
-{
-	return (intptr_t)arg < 4 ? select_send(arg) : select_recv(arg);
-}
-
-START_TEST(two_selects_always_meet)
-{
-	pthread_t t[8];
-	start_runtime(worker_counts[_i]);
-	for (int k = 0; k < 3; k++)
-		net[k] = longs_new(0);
-	for (intptr_t i = 0; i < 8; i++)
-		t[i] = i % 4 == 3 ? spawn_kernel(select_either, (void *)i)
-				  : spawn(select_either, (void *)i);
-	for (int i = 0; i < 8; i++)
-		join(t[i]);
-}
-END_TEST
-
-static int pipes[2][2];
-
-static void *feed(void *arg)
-{
-	uint32_t rnd = 99;
-	for (long i = 0; i < ROUNDS; i++) {
-		long x = i;
-		if (random_next(&rnd) % 2)
-			must_eq(longs_send(ch, x), 0);
-		else
-			must_eq(write(pipes[random_next(&rnd) % 2][1], &x, sizeof(x)), sizeof(x));
-		if (i % 7 == 0)
-			yield();
-	}
-	longs_close(ch);
-	return NULL;
-}
-
-static void *eat(void *arg)
-{
-	uint64_t sum = 0;
-	bool open = true;
-	for (long got = 0; got < ROUNDS || open;) {
-		long x = -1;
-		gh_case c[] = {GH_RECV(open ? ch.chan : NULL, &x), GH_READABLE(pipes[0][0]),
-			       GH_READABLE(pipes[1][0])};
-		int r = gh_select(c, 3);
-		must(r >= 0 && r <= 2);
-		if (r == 0 && c[0].result == -EPIPE) {
-			open = false;
-			continue;
-		}
-		if (r > 0)
-			must_eq(read(pipes[r - 1][0], &x, sizeof(x)), sizeof(x));
-		sum += (uint64_t)x;
-		got++;
-	}
-	must_eq(sum, (uint64_t)ROUNDS * (ROUNDS - 1) / 2);
-	return NULL;
-}
-
-START_TEST(a_select_waits_for_channels_and_descriptors_at_once)
-{
-	start_runtime(worker_counts[_i % WORKER_COUNTS]);
-	ch = longs_new(0);
-	must_eq(pipe(pipes[0]), 0);
-	must_eq(pipe(pipes[1]), 0);
-	pthread_t e = _i < WORKER_COUNTS ? spawn(eat, NULL) : spawn_kernel(eat, NULL);
-	pthread_t f = spawn(feed, NULL);
-	join(f);
-	join(e);
-}
-END_TEST
-
-/* ---- cancellation, signals, fork ----------------------------------------------------------------
- */
-
-static int answers[2];
-
-static void *wait_somehow(void *arg)
-{
-	long x = 0;
-	gh_case c[] = {GH_RECV(ch.chan, &x), GH_READABLE(pipes[0][0]), GH_AT(GH_FOREVER)};
-	for (int i = 0; i < 2; i++)
-		answers[i] = (intptr_t)arg == 0	  ? longs_recv(ch, &x)
-			     : (intptr_t)arg == 1 ? longs_send(other, x)
-			     : (intptr_t)arg == 2 ? gh_select(c, 3)
-						  : longs_recv_until(ch, &x, gh_after(GH_S(100)));
-	store_release(&given, 1u);
-	return NULL;
-}
-
-START_TEST(a_request_ends_the_wait)
-{
-	start_runtime(worker_counts[_i % WORKER_COUNTS]);
-	ch = longs_new(0);
-	other = longs_new(0);
-	must_eq(pipe(pipes[0]), 0);
-	pthread_t t = spawn(wait_somehow, (void *)(intptr_t)(_i / WORKER_COUNTS));
-	until(ghi_gthread_of((uintptr_t)t)->reason >= GHI_PARK_CHANNEL);
-	must_eq(pthread_cancel(t), 0);
-	join(t);
-	must(given);
-	ck_assert_int_eq(answers[0], -ECANCELED);
-	ck_assert_int_eq(answers[1], -ECANCELED);
-	/* It has left: nothing can be sent to it. */
-	ck_assert_int_eq(longs_send_try(ch, 1), -EAGAIN);
-	ck_assert_int_eq(longs_recv_try(other, &(long){0}), -EAGAIN);
-}
-END_TEST
-
-static uint32_t handled;
-
-static void on_signal(int sig)
-{
-	fetch_add_acq_rel(&handled, 1u);
-	if (sig == SIGUSR2)
-		longs_send(other, 1); /* it may wait itself */
-}
-
-static void *recv_once(void *arg)
-{
-	long x = 0;
-	gh_case c[] = {GH_RECV(ch.chan, &x), GH_READABLE(pipes[0][0])};
-	if ((intptr_t)arg % 2)
-		must_eq(longs_recv(ch, &x), 0);
-	else
-		must_eq(gh_select(c, 2), 0);
-	must_eq(x, 42);
-	return NULL;
-}
-
-START_TEST(handlers_run_and_the_wait_goes_on)
-{
-	struct sigaction a = {.sa_handler = on_signal};
-	start_runtime(worker_counts[_i % WORKER_COUNTS]);
-	int how = _i / WORKER_COUNTS;
-	must_eq(sigaction(SIGUSR1, &a, NULL), 0);
-	must_eq(sigaction(SIGUSR2, &a, NULL), 0);
-	ch = longs_new(0);
-	other = longs_new(0);
-	must_eq(pipe(pipes[0]), 0);
-	pthread_t t = how < 2 ? spawn(recv_once, (void *)(intptr_t)how)
-			      : spawn_kernel(recv_once, (void *)(intptr_t)how);
-	for (uint32_t i = 1; i <= 20; i++) {
-		bool waits = i % 2 && how < 2;
-		must_eq(pthread_kill(t, waits ? SIGUSR2 : SIGUSR1), 0);
-		if (waits) {
-			long x;
-			must_eq(longs_recv(other, &x), 0);
-		}
-		until(load_acquire(&handled) >= i);
-	}
-	must_eq(longs_send(ch, 42), 0);
-	join(t);
-}
-END_TEST
-
-START_TEST(a_fork_s_child_finds_nobody_waiting)
-{
-	start_runtime(2);
-	ch = longs_new(1);
-	other = longs_new(1);
-	must_eq(longs_send(other, 3), 0);
-	pthread_t t = spawn(wait_somehow, (void *)0);
-	until(ghi_gthread_of((uintptr_t)t)->reason == GHI_PARK_CHANNEL);
-	pid_t pid = fork();
-	if (pid == 0) {
-		long x;
-		bool ok = longs_send(ch, 5) == 0 && gh_chan_len(ch.chan) == 1 &&
-			  longs_recv(other, &x) == 0 && x == 3 && longs_recv(ch, &x) == 0 && x == 5;
-		_exit(ok ? 0 : 1);
-	}
-	int status;
-	must_eq(waitpid(pid, &status, 0), pid);
-	must_eq(status, 0);
-	must_eq(longs_send(ch, 1), 0);
-	must_eq(longs_send(ch, 1), 0);
-	join(t);
-	must(answers[0] == 0 && answers[1] == 0);
-}
-END_TEST
-
 Suite *suite_native_chan(void)
 {
 	Suite *s = suite_create("native_chan");
@@ -748,13 +406,5 @@ Suite *suite_native_chan(void)
 	add_loop(s, two_that_meet_hand_over_each_time, 2 * WORKER_COUNTS);
 	add_loop(s, whoever_received_last_may_free, 4 * WORKER_COUNTS);
 	add_loop(s, a_close_wakes_all, WORKER_COUNTS);
-	add_test(s, a_select_chooses_fairly_among_those_that_are_ready);
-	add_loop(s, a_select_ends_in_time, 2);
-	add_loop(s, selects_on_many_channels_lose_and_double_nothing, 2 * WORKER_COUNTS);
-	add_loop(s, two_selects_always_meet, WORKER_COUNTS);
-	add_loop(s, a_select_waits_for_channels_and_descriptors_at_once, 2 * WORKER_COUNTS);
-	add_loop(s, a_request_ends_the_wait, 4 * WORKER_COUNTS);
-	add_loop(s, handlers_run_and_the_wait_goes_on, 4 * WORKER_COUNTS);
-	add_test(s, a_fork_s_child_finds_nobody_waiting);
 	return s;
 }

@@ -2,13 +2,12 @@
  * deadlines and requests. */
 #include <fcntl.h>
 #include <greenhook/net.h>
-#include <greenhook/sync.h>
+#include <greenhook/task.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
-#include <poll.h>
 #include <sys/socket.h>
 
-#include "src/real.h"
+#include "src/cancel.h"
 #include "tests/helpers.h"
 
 static int listener, port, pair[2];
@@ -28,12 +27,6 @@ static void listen_somewhere(void)
 	must(listener >= 0);
 	port = port_of(listener);
 	must(port > 0);
-}
-
-/* Half of the loop tests on a kernel thread. */
-static void *on(bool kernel, void *(*fn)(void *), void *arg)
-{
-	return join(kernel ? spawn_kernel(fn, arg) : spawn(fn, arg));
 }
 
 static bool is_blocking_and_cloexec(int fd)
@@ -105,8 +98,7 @@ static void *resolve(void *arg)
 
 START_TEST(names_are_looked_up)
 {
-	start_runtime(worker_counts[_i % WORKER_COUNTS]);
-	on(_i >= WORKER_COUNTS, resolve, NULL);
+	on_both(_i, resolve);
 }
 END_TEST
 
@@ -217,6 +209,37 @@ START_TEST(a_listener_is_shared)
 }
 END_TEST
 
+static void *accept_one(void *arg)
+{
+	int fd = gh_accept(listener, NULL);
+	must(fd >= 0);
+	must_eq(gh_send(fd, "x", 1), 1);
+	must_eq(gh_close(fd), 0);
+	return NULL;
+}
+
+/* One event may tell of several connections: each of those that wait has one. */
+START_TEST(connections_that_come_together_wake_as_many)
+{
+	enum { N = 4 };
+	pthread_t t[N];
+	int fd[N];
+	char c;
+	start_runtime(worker_counts[_i]);
+	listen_somewhere();
+	for (int i = 0; i < N; i++)
+		t[i] = spawn(accept_one, NULL);
+	for (int i = 0; i < N; i++)
+		until(ghi_gthread_of((uintptr_t)t[i])->reason == GHI_PARK_ACCEPT);
+	for (int i = 0; i < N; i++)
+		must((fd[i] = gh_tcp_dial("127.0.0.1", port)) >= 0);
+	for (int i = 0; i < N; i++) {
+		must_eq(gh_recv(fd[i], &c, 1), 1);
+		join(t[i]);
+	}
+}
+END_TEST
+
 enum { BULK = 3 << 20 };
 
 static void *pour(void *arg)
@@ -264,21 +287,16 @@ END_TEST
 static void *see_deadlines(void *arg)
 {
 	char buf[4096] = {0};
-	gh_time at;
 
 	must_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
-	at = gh_after(GH_MS(5));
-	must_eq(gh_recv_until(pair[0], buf, 1, at), -ETIMEDOUT);
-	must(gh_now() >= at);
+	must_time_out(at, GH_MS(5), gh_recv_until(pair[0], buf, 1, at));
 	must_eq(gh_recv_until(pair[0], buf, 1, 0), -ETIMEDOUT);
 	must_eq(gh_recv_try(pair[0], buf, 1), -EAGAIN);
 	int64_t sent = 0, r;
 	while ((r = gh_send_try(pair[0], buf, sizeof(buf))) > 0)
 		sent += r;
 	must_eq(r, -EAGAIN);
-	at = gh_after(GH_MS(5));
-	must_eq(gh_send_until(pair[0], buf, 1000, at), -ETIMEDOUT);
-	must(gh_now() >= at);
+	must_time_out(at, GH_MS(5), gh_send_until(pair[0], buf, 1000, at));
 	while (sent > 0) {
 		must((r = gh_recv_until(pair[1], buf, sizeof(buf), gh_after(GH_S(10)))) > 0);
 		sent -= r;
@@ -290,9 +308,7 @@ static void *see_deadlines(void *arg)
 	must_eq(gh_close(pair[0]), 0);
 
 	listen_somewhere();
-	at = gh_after(GH_MS(5));
-	must_eq(gh_accept_until(listener, NULL, at), -ETIMEDOUT);
-	must(gh_now() >= at);
+	must_time_out(at, GH_MS(5), gh_accept_until(listener, NULL, at));
 	must_eq(gh_close(listener), 0);
 	must_eq(gh_tcp_dial("127.0.0.1", port), -ECONNREFUSED);
 	must_eq(gh_tcp_dial_until("127.0.0.1", port, gh_after(GH_S(5))), -ECONNREFUSED);
@@ -301,8 +317,7 @@ static void *see_deadlines(void *arg)
 
 START_TEST(deadlines_come_and_not_early)
 {
-	start_runtime(worker_counts[_i % WORKER_COUNTS]);
-	on(_i >= WORKER_COUNTS, see_deadlines, NULL);
+	on_both(_i, see_deadlines);
 }
 END_TEST
 
@@ -350,28 +365,28 @@ START_TEST(bad_arguments_are_refused)
 }
 END_TEST
 
+static int option(int fd, int level, int name)
+{
+	int v = -1;
+	socklen_t n = sizeof(v);
+	must_eq(getsockopt(fd, level, name, &v, &n), 0);
+	return v;
+}
+
 START_TEST(options_reach_the_kernel)
 {
-	int v = 0;
-	socklen_t n = sizeof(v);
 	listen_somewhere();
 	int fd = gh_tcp_dial("127.0.0.1", port);
-	must_eq(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, &n), 0);
-	ck_assert_int_eq(v, 1);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_NODELAY), 1);
 	must_eq(gh_net_set(fd, GH_NET_NODELAY, 0), 0);
-	must_eq(getsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &v, &n), 0);
-	ck_assert_int_eq(v, 0);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_NODELAY), 0);
 	must_eq(gh_net_set(fd, GH_NET_KEEPALIVE, 33), 0);
-	must_eq(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &v, &n), 0);
-	ck_assert_int_eq(v, 1);
-	must_eq(getsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &v, &n), 0);
-	ck_assert_int_eq(v, 33);
+	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 1);
+	ck_assert_int_eq(option(fd, IPPROTO_TCP, TCP_KEEPIDLE), 33);
 	must_eq(gh_net_set(fd, GH_NET_KEEPALIVE, 0), 0);
-	must_eq(getsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &v, &n), 0);
-	ck_assert_int_eq(v, 0);
+	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_KEEPALIVE), 0);
 	must_eq(gh_net_set(fd, GH_NET_RECV_BUFFER, 20000), 0);
-	must_eq(getsockopt(fd, SOL_SOCKET, SO_RCVBUF, &v, &n), 0);
-	ck_assert_int_eq(v, 40000); /* the kernel counts twice */
+	ck_assert_int_eq(option(fd, SOL_SOCKET, SO_RCVBUF), 40000); /* the kernel counts twice */
 	must_eq(gh_net_set(fd, GH_NET_SEND_BUFFER, 20000), 0);
 	must_eq(gh_net_set(fd, GH_NET_LINGER, 1), 0);
 	gh_addr local, peer;
@@ -527,6 +542,31 @@ START_TEST(a_request_ends_the_wait)
 }
 END_TEST
 
+static void *recv_what_is_there(void *arg)
+{
+	char c;
+	store_release(&given, 1u);
+	while (!ghi_cancel_requested(ghi_self()))
+		gh_yield();
+	answers[0] = gh_recv(pair[0], &c, 1);
+	answers[1] = gh_recv_try(pair[0], &c, 1);
+	return NULL;
+}
+
+START_TEST(a_request_comes_before_what_is_there)
+{
+	start_runtime(worker_counts[_i]);
+	must_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+	must_eq(gh_send(pair[1], "x", 1), 1);
+	pthread_t t = spawn(recv_what_is_there, NULL);
+	until(load_acquire(&given));
+	must_eq(pthread_cancel(t), 0);
+	join(t);
+	ck_assert_int_eq(answers[0], -ECANCELED);
+	ck_assert_int_eq(answers[1], 1);
+}
+END_TEST
+
 START_TEST(a_close_ends_the_wait)
 {
 	start_runtime(worker_counts[_i % WORKER_COUNTS]);
@@ -552,6 +592,7 @@ Suite *suite_native_net(void)
 	add_loop(s, names_are_looked_up, 2 * WORKER_COUNTS);
 	add_loop(s, clients_and_servers_talk, 2 * WORKER_COUNTS);
 	add_loop(s, a_listener_is_shared, WORKER_COUNTS);
+	add_loop(s, connections_that_come_together_wake_as_many, WORKER_COUNTS);
 	add_loop(s, a_large_buffer_is_sent_whole, 4 * WORKER_COUNTS);
 	add_loop(s, deadlines_come_and_not_early, 2 * WORKER_COUNTS);
 	add_loop(s, bad_arguments_are_refused, 2);
@@ -559,6 +600,7 @@ Suite *suite_native_net(void)
 	add_loop(s, unix_streams_connect_by_path, 2 * WORKER_COUNTS);
 	add_loop(s, datagrams_go_there_and_back, 2 * WORKER_COUNTS);
 	add_loop(s, a_request_ends_the_wait, 2 * WORKER_COUNTS);
+	add_loop(s, a_request_comes_before_what_is_there, WORKER_COUNTS);
 	add_loop(s, a_close_ends_the_wait, 4 * WORKER_COUNTS);
 	return s;
 }

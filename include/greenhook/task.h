@@ -136,10 +136,11 @@ GH_API void gh_task_exit(void *result);
 
 /* Asks a task to end.
  *
- * From now on each of its calls that is a cancellation point and would have to wait gives
- * -ECANCELED (plain calls such as read(2): -1 and errno ECANCELED), and one that waits already ends
- * like that. Nothing is unwound: the task is to clean up and return.  Waiting for a lock is not
- * ended.  While the task is shielded (gh_task_shield) the request stands and has no effect.  Where
+ * From now on each of its calls that is a cancellation point gives -ECANCELED, and one that waits
+ * already ends like that.  Only those that would have to wait: plain calls such as read(2), which
+ * give -1 and errno ECANCELED, and those for the results of others (gh_task_join(),
+ * gh_group_wait(), gh_await()).  Nothing is unwound: the task is to clean up and return.  Waiting
+ * for a lock is not ended.  While the task is shielded (gh_task_shield) the request stands and has no effect.  Where
  * tasks are kernel threads (gh_start) it ends the calls of this API, and plain calls it does not.
  *
  * task may be any handle that is good, also of a task that has ended, and gh_task_self().

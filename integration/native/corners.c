@@ -83,12 +83,21 @@ static void *sleeps(void *arg)
 	return NULL;
 }
 
+static void *looks(void *arg)
+{
+	return (void *)(intptr_t)gh_task_cancelled();
+}
+
+/* The next task has the same memory, and nothing to do with the deadline. */
 static void deadlines_at_the_end(void)
 {
 	for (int i = 0; i < 3000; i++) {
+		void *cancelled = NULL;
 		gh_task *t = gh_task_spawn(sleeps, NULL, NULL);
 		gh_task_set_deadline(t, gh_after(GH_US(150 + i % 100)));
 		QUIET(gh_task_join(t, NULL) == 0);
+		t = gh_task_spawn(looks, NULL, NULL);
+		QUIET(gh_task_join(t, &cancelled) == 0 && cancelled == NULL);
 	}
 }
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 
 #include "src/native/task_int.h"
-#include "src/runtime.h"
 
 void ghi_task_cancel_locked(gh_task *t, int why)
 {

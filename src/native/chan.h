@@ -55,7 +55,6 @@ struct gh_chan {
 	struct ghi_chan_core core;
 };
 
-extern uint32_t ghi_once_generation; /* grows in a fork's child */
 void ghi_chan_after_fork(gh_chan *c);
 
 static inline bool ghi_chan_good(const gh_chan *c)

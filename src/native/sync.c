@@ -95,10 +95,7 @@ int gh_mutex_unlock(gh_mutex *m)
 			return 0;
 		store_relaxed(&m->owner, 0);
 	}
-	uint32_t was = xchg_acq_rel(&m->word, 0u);
-	if (__builtin_expect(was == 2, 0))
-		ghi_lot_wake(&m->word, 1, 0, NULL, NULL);
-	return was ? 0 : -EPERM;
+	return ghi_word_unlock(&m->word) ? 0 : -EPERM;
 }
 
 /* ---- condition variables ----------------------------------------------------------------------

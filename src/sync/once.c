@@ -8,8 +8,8 @@
 
 enum { BUSY = 1, DONE = 2, GENERATION = 4 };
 
-uint32_t
-    ghi_once_generation; /* += GENERATION in a fork's child: nobody runs what was in progress */
+/* += GENERATION in a fork's child: nobody runs what was in progress */
+uint32_t ghi_once_generation;
 
 /* libc runs these by themselves when the initialiser has no unwind tables. */
 extern void _pthread_cleanup_push(struct _pthread_cleanup_buffer *, void (*)(void *), void *);

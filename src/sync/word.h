@@ -20,11 +20,14 @@ static inline bool ghi_word_try(uint32_t *word)
  * ETIMEDOUT. */
 int ghi_word_lock_slow(uint32_t *word, const struct ghi_until *until);
 
-/* After the word is released only the lot is touched: the memory may be gone by then. */
-static inline void ghi_word_unlock(uint32_t *word)
+/* After the word is released only the lot is touched: the memory may be gone by then.  False: it
+ * was not held. */
+static inline bool ghi_word_unlock(uint32_t *word)
 {
-	if (__builtin_expect(xchg_acq_rel(word, 0u) == 2, 0))
+	uint32_t was = xchg_acq_rel(word, 0u);
+	if (__builtin_expect(was == 2, 0))
 		ghi_lot_wake(word, 1, 0, NULL, NULL);
+	return was;
 }
 
 /* For ghi_lot_morph: somebody will release the word with a wake-up. */

@@ -60,21 +60,27 @@ void gh_chan_unref(gh_chan *c)
 	free(c);
 }
 
+static ghi_lock_t renewing;
+
 /* Only the caller of fork() is in the child: nobody waits, nobody holds the lock, and if somebody
  * was about to change it, no element is whole that was not counted. */
 void ghi_chan_after_fork(gh_chan *c)
 {
-	static ghi_lock_t lock;
 	uint32_t now = load_relaxed(&ghi_once_generation);
 
-	ghi_lock(&lock);
+	ghi_lock(&renewing);
 	if (load_relaxed(&c->generation) != now) {
 		c->lock = 0;
 		ghi_list_init(&c->core.senders);
 		ghi_list_init(&c->core.receivers);
 		store_release(&c->generation, now);
 	}
-	ghi_unlock(&lock);
+	ghi_unlock(&renewing);
+}
+
+void ghi_native_chan_after_fork(void)
+{
+	renewing = 0; /* another thread of a child that forks may have had it */
 }
 
 /* ---- how a party sleeps ------------------------------------------------------------------------

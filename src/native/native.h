@@ -14,4 +14,7 @@ static inline uint64_t ghi_native_deadline(gh_time at)
 	return at == GH_FOREVER ? GHI_NEVER : at < 0 ? 0 : (uint64_t)at;
 }
 
+/* In a fork's child, chan.c: what all channels share. */
+void ghi_native_chan_after_fork(void);
+
 #endif

@@ -374,6 +374,7 @@ void ghi_native_after_fork(struct gh_task *survivor)
 {
 	ghi_task_pool_after_fork();
 	ghi_task_kernel_after_fork();
+	ghi_native_chan_after_fork();
 	ghi_tasks_alive = survivor || ghi_tls.kwait;
 	shutting_down = 0;
 	if (!survivor)

@@ -1,4 +1,5 @@
 """Threads that wait for each other are told on stderr, once; nobody else is."""
+import pathlib
 import re
 import signal
 import subprocess
@@ -9,6 +10,7 @@ import pytest
 from conftest import environment, need_library
 
 LIMIT = 30
+NATIVE = pathlib.Path(__file__).resolve().parent.parent / "build" / "native"
 
 
 @pytest.fixture
@@ -44,6 +46,13 @@ def test_two_mutexes(ends, workers, control):
     assert re.search(r"    #1 takes_a_then_b\+0x[0-9a-f]+ \(inspect\+0x", said) and re.search(r"    #1 takes_b_then_a\+0x", said)
 
 
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_closed_by_one_without_a_slot(ends, workers):
+    """The monitor sleeps by then, and nobody takes a slot."""
+    said, status = ends("late", enough="deadlock: ", workers=workers)
+    assert status == 0 and said.count("deadlock: 2 gthreads wait for each other\n") == 1
+
+
 def test_it_is_told_once(ends):
     said, status = ends("deadlock", seconds=6)
     assert status == 0 and said.count("deadlock: ") == 1
@@ -73,6 +82,12 @@ def test_a_mutex_that_is_handed_over(ends, run, workers, policy):
 def test_locks_that_only_the_owner_unlocks(ends):
     said, status = ends("recursive", enough=r"takes_[ab](.*\n)+.*takes_[ab].*\n")
     assert status == 0 and said.count("deadlock: 2 gthreads wait for each other, for good\n") == 1
+
+
+@pytest.mark.parametrize("kind", ["1", "2"], ids=["checked", "recursive"])
+def test_mutexes_of_the_native_api(run, kind):
+    done = run(str(NATIVE / "ring"), kind, env={"GREENHOOK_DEADLOCK": "2", "GREENHOOK_CRASH_REPORT": "0", "GREENHOOK_WORKERS": "2"}, timeout=LIMIT)
+    assert done.status == -signal.SIGABRT and done.err.count("deadlock: 2 gthreads wait for each other, for good\n") == 1
 
 
 @pytest.mark.parametrize("what", ["deadlock", "recursive"])

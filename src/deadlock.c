@@ -3,18 +3,19 @@
 #include <stddef.h>
 #include <string.h>
 
+#include <greenhook/sync.h>
 #include "src/control.h"
 #include "src/deadlock.h"
+#include "src/inspect.h"
 #include "src/runtime.h"
 #include "src/sched.h"
-#include "src/unwind.h"
 
 enum { AT_ONCE = 2048, EDGES_AT_ONCE = 512, MAX_EDGES = 1 << 17, MAX_RING = 16, MAX_TOLD = 64 };
 
 static struct {
 	enum { RESTS, WALKS, DOUBTS } phase;
-	uint64_t begun, spent, next; /* when, for how long in all, when next */
-	uint64_t parks;		     /* that there had been when it began */
+	uint64_t spent, next; /* for how long in all, when next */
+	uint64_t parks;	      /* that there had been when it began */
 	struct ghi_gthread *at;
 	struct ghi_deadlock_edge *edges; /* MAX_EDGES of them; NULL: none mapped */
 	uint32_t n;
@@ -27,47 +28,34 @@ static struct {
 	unsigned ntold;
 } search;
 
-/* How often somebody parked for what an edge can be made of. */
+/* How often somebody parked for what an edge can be made of; counted when he is PARKED. */
 static uint64_t parks(void)
 {
-	static const uint8_t reasons[] = {GHI_PARK_MUTEX, GHI_PARK_RWLOCK, GHI_PARK_JOIN};
 	uint64_t n = 0;
-	for (unsigned r = 0; r < sizeof(reasons); r++) {
-		n += load_relaxed(&ghi_stats_parks_away[reasons[r]]);
+	for (unsigned r = 0; r < GHI_PARK_NREASONS; r++) {
+		if (!ghi_deadlock_edge(r))
+			continue;
+		n += load_acquire(&ghi_stats_parks_away[r]);
 		for (unsigned i = 0; i < ghi_nslots; i++)
-			n += load_relaxed(&ghi_slots[i].stats.parks[reasons[r]]);
+			n += load_acquire(&ghi_slots[i].stats.parks[r]);
 	}
 	return n;
 }
 
-static int32_t word_at(uintptr_t at)
-{
-	int32_t v = 0;
-	return ghi_unwind_read(at, &v, sizeof(v)) == sizeof(v) ? v : 0;
-}
-
-static int32_t owner_of(uint32_t reason, uintptr_t waits_for)
-{
-	switch (reason) {
-	case GHI_PARK_MUTEX:
-		return word_at(waits_for + offsetof(pthread_mutex_t, __data.__owner));
-	case GHI_PARK_RWLOCK:
-		return word_at(waits_for + offsetof(pthread_rwlock_t, __data.__cur_writer));
-	default:
-		return word_at(waits_for - offsetof(struct ghi_gthread, join) +
-			       offsetof(struct ghi_gthread, tid));
-	}
-}
-
-/* A mutex of the native API that has an owner checks it as well, but is shorter than the word that
- * is read here: taken for a normal one at worst, which says less. */
+/* A gh_mutex has its owner where a pthread mutex has it, and nothing where that has its kind.  But
+ * it has an owner only when it lets nobody else unlock it, and then its own kind, not 0, stands
+ * where a recursive pthread mutex counts; other pthread mutexes have 0 there. */
 static bool only_owner(uint32_t reason, uintptr_t waits_for)
 {
-	enum { TYPE = 3, RECURSIVE = 1, ERRORCHECK = 2, ROBUST = 16 };
+	enum { TYPE = 3, ERRORCHECK = 2 };
+	_Static_assert(offsetof(gh_mutex, owner) == offsetof(pthread_mutex_t, __data.__owner) &&
+			   offsetof(gh_mutex, kind) == offsetof(pthread_mutex_t, __data.__count),
+		       "read as one");
 	if (reason != GHI_PARK_MUTEX)
 		return reason == GHI_PARK_JOIN;
-	int32_t kind = word_at(waits_for + offsetof(pthread_mutex_t, __data.__kind));
-	return (kind & TYPE) == RECURSIVE || (kind & TYPE) == ERRORCHECK || kind & ROBUST;
+	return ghi_inspect_word(waits_for + offsetof(pthread_mutex_t, __data.__count)) ||
+	       (ghi_inspect_word(waits_for + offsetof(pthread_mutex_t, __data.__kind)) & TYPE) ==
+		   ERRORCHECK;
 }
 
 /* False: it waits for nobody that is known, or moved while it was read. */
@@ -77,8 +65,7 @@ static bool edge_of(struct ghi_gthread *g, struct ghi_deadlock_edge *ret)
 	if ((load_acquire(&g->wake) & GHI_WAKE_MASK) != GHI_WAKE_PARKED)
 		return false;
 	uint32_t reason = load_relaxed(&g->reason);
-	if ((reason != GHI_PARK_MUTEX && reason != GHI_PARK_RWLOCK && reason != GHI_PARK_JOIN) ||
-	    g->deadline != GHI_NEVER)
+	if (!ghi_deadlock_edge(reason) || g->deadline != GHI_NEVER)
 		return false;
 	*ret = (struct ghi_deadlock_edge){.g = g,
 					  .id = g->id,
@@ -86,7 +73,7 @@ static bool edge_of(struct ghi_gthread *g, struct ghi_deadlock_edge *ret)
 					  .tid = g->tid,
 					  .switches = switches,
 					  .reason = reason};
-	ret->owner = owner_of(reason, ret->waits_for);
+	ret->owner = ghi_inspect_owner(reason, ret->waits_for);
 	ret->only_owner = only_owner(reason, ret->waits_for);
 	return ret->owner && (load_acquire(&g->wake) & GHI_WAKE_MASK) == GHI_WAKE_PARKED &&
 	       load_acquire(&g->switches) == switches;
@@ -103,17 +90,15 @@ static void rest(uint64_t now)
 	search.next = now + (search.spent > 5 * GHI_MS ? 200 * search.spent : GHI_SEC);
 }
 
-static bool begin(uint64_t now)
+static bool begin(void)
 {
 	long r = ghi_sys(SYS_mmap, NULL, MAX_EDGES * sizeof(*search.edges), 3, 0x4022, -1, 0);
+	if (r < 0 && r > -4096)
+		return false; /* search.parks stands: tried again */
 	search.parks = parks();
 	search.spent = 0;
 	search.n = 0;
 	search.too_many = false;
-	if (r < 0 && r > -4096) {
-		rest(now);
-		return false;
-	}
 	search.edges = (struct ghi_deadlock_edge *)r;
 	search.phase = WALKS;
 	search.at = ghi_gthread_all();
@@ -214,7 +199,7 @@ static bool find_ring(void)
 			e->met = i + 1;
 			e = next_of(table, mask, e);
 		}
-		if (!e || e->met != i + 1 || (next_of(table, mask, e) == e && !e->only_owner))
+		if (!e || e->met != i + 1 || next_of(table, mask, e) == e)
 			continue;
 		keep_ring(table, mask, e, &lowest);
 		found = !was_told(lowest);
@@ -254,6 +239,11 @@ static void conclude(uint64_t now)
 	rest(now);
 }
 
+bool ghi_deadlock_news(void)
+{
+	return ghi_config.deadlock && search.parks != parks();
+}
+
 uint64_t ghi_deadlock_look(uint64_t now)
 {
 	if (!ghi_config.deadlock)
@@ -265,8 +255,10 @@ uint64_t ghi_deadlock_look(uint64_t now)
 			return search.next;
 		/* Not at each look: the counters lie on lines that others write to. */
 		search.next = now + GHI_SEC;
-		if (search.parks == parks() || !begin(now))
+		if (!ghi_deadlock_news())
 			return GHI_NEVER;
+		if (!begin())
+			return search.next;
 	}
 	if (search.phase == DOUBTS) {
 		if (now >= search.next)
@@ -274,10 +266,11 @@ uint64_t ghi_deadlock_look(uint64_t now)
 		return search.next;
 	}
 	bool through = walk();
+	bool found = through && search.n && !search.too_many && find_ring();
 	search.spent += ghi_now() - now;
 	if (!through)
 		return now + GHI_MS;
-	if (search.n && !search.too_many && find_ring()) {
+	if (found) {
 		search.phase = DOUBTS;
 		search.next = now + GHI_SEC;
 	} else {

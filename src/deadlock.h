@@ -15,7 +15,10 @@
  * The last is what programs do that use a normal mutex as a semaphore, and it works: "owner" is
  * then only who locked it last.  A ring of one such lock is not told at all (the second lock of the
  * same mutex waits for somebody's unlock); a longer one is told, but "for good" only when every
- * lock in it refuses the unlock of another one (recursive, error-checking, robust), or is a join.
+ * lock in it refuses the unlock of another one (recursive, error-checking), or is a join.
+ *
+ * No edge has who waits in the kernel (robust, shared and priority-protected mutexes), for a plain
+ * gh_mutex, which has no owner, or in gh_task_join.
  *
  * The thread of control.c tells, with backtraces: the monitor must not wait for the loader's lock.
  */
@@ -24,8 +27,16 @@
 
 #include "src/gthread.h"
 
+/* Who parks for that may be in a ring. */
+static inline bool ghi_deadlock_edge(uint32_t reason)
+{
+	return reason == GHI_PARK_MUTEX || reason == GHI_PARK_RWLOCK || reason == GHI_PARK_JOIN;
+}
+
 /* By the monitor; when it wants to look again, GHI_NEVER: not before somebody has run. */
 uint64_t ghi_deadlock_look(uint64_t now);
+/* Somebody has parked since that said GHI_NEVER. */
+bool ghi_deadlock_news(void);
 /* On the control thread: prints what was found; then the policy (GREENHOOK_DEADLOCK). */
 void ghi_deadlock_tell(void);
 void ghi_deadlock_after_fork(void);

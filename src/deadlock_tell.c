@@ -49,9 +49,8 @@ void ghi_deadlock_print(const struct ghi_deadlock_edge *ring, unsigned length)
 	bool for_good = true;
 	for (unsigned i = 0; i < length; i++)
 		for_good &= ring[i].only_owner;
-	ghi_say(length > 1 ? "deadlock: %u gthreads wait for each other%s"
-			   : "deadlock: %u gthread waits for itself%s",
-		length, for_good ? ", for good" : "");
+	ghi_say("deadlock: %u gthreads wait for each other%s", length,
+		for_good ? ", for good" : "");
 	bool stacks = ghi_inspect_stacks_begin();
 	for (unsigned i = 0; i < length; i++) {
 		const struct ghi_deadlock_edge *e = &ring[i];

@@ -50,6 +50,11 @@ struct ghi_inspect_object {
 /* What g waits for, by its reason and waits_for as they were read. */
 void ghi_inspect_object(const struct ghi_gthread *g, uint32_t reason, uintptr_t waits_for,
 			struct ghi_inspect_object *ret);
+/* The tid of who holds a mutex, of who writes under a read-write lock, or is joined; 0: nobody, or
+ * not known. */
+int32_t ghi_inspect_owner(uint32_t reason, uintptr_t waits_for);
+/* 0 where nothing can be read. */
+int32_t ghi_inspect_word(uintptr_t at);
 /* Before and after a list. */
 void ghi_inspect_owners_begin(void);
 void ghi_inspect_owners_end(void);

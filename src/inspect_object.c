@@ -208,10 +208,26 @@ static void describe_set(uintptr_t at, struct ghi_inspect_object *ret)
 
 /* ---- all ------------------------------------------------------------------------------------ */
 
-static int32_t word_at(uintptr_t at)
+int32_t ghi_inspect_word(uintptr_t at)
 {
 	int32_t v = 0;
 	return ghi_unwind_read(at, &v, sizeof(v)) == sizeof(v) ? v : 0;
+}
+
+int32_t ghi_inspect_owner(uint32_t reason, uintptr_t waits_for)
+{
+	switch (reason) {
+	case GHI_PARK_MUTEX: /* a gh_mutex, too */
+		return ghi_inspect_word(waits_for + offsetof(pthread_mutex_t, __data.__owner));
+	case GHI_PARK_RWLOCK:
+		return ghi_inspect_word(waits_for +
+					offsetof(pthread_rwlock_t, __data.__cur_writer));
+	case GHI_PARK_JOIN:
+		return ghi_inspect_word(waits_for - offsetof(struct ghi_gthread, join) +
+					offsetof(struct ghi_gthread, tid));
+	default:
+		return 0;
+	}
 }
 
 void ghi_inspect_object(const struct ghi_gthread *g, uint32_t reason, uintptr_t waits_for,
@@ -223,20 +239,17 @@ void ghi_inspect_object(const struct ghi_gthread *g, uint32_t reason, uintptr_t 
 	ret->detail[0] = 0;
 	switch (reason) {
 	case GHI_PARK_MUTEX:
-		ret->address = waits_for;
-		ret->owner_tid = word_at(waits_for + offsetof(pthread_mutex_t, __data.__owner));
-		break;
 	case GHI_PARK_RWLOCK:
 		ret->address = waits_for;
-		ret->owner_tid =
-		    word_at(waits_for + offsetof(pthread_rwlock_t, __data.__cur_writer));
-		break;
+		if ((ret->owner_tid = ghi_inspect_owner(reason, waits_for)))
+			ret->owner = ghi_inspect_id_of(ret->owner_tid);
+		return;
 	case GHI_PARK_JOIN: {
 		const struct ghi_gthread *other =
 		    (void *)(waits_for - offsetof(struct ghi_gthread, join)); // NOLINT
 		/* A pthread, if it is the one that has this tid; a task of the native API is told
 		 * by its address. */
-		int32_t tid = word_at((uintptr_t)&other->tid);
+		int32_t tid = ghi_inspect_owner(reason, waits_for);
 		uint64_t id = 0;
 		if (tid && ghi_unwind_read((uintptr_t)&other->id, &id, sizeof(id)) == sizeof(id) &&
 		    id && ghi_inspect_id_of(tid) == id) {
@@ -266,6 +279,4 @@ void ghi_inspect_object(const struct ghi_gthread *g, uint32_t reason, uintptr_t 
 		ret->address = waits_for;
 		return;
 	}
-	if (ret->owner_tid)
-		ret->owner = ghi_inspect_id_of(ret->owner_tid);
 }

@@ -274,6 +274,8 @@ static void *monitor_main(void *arg)
 			store_relaxed(&mon.sleeping, 1u);
 			fence_seq_cst();
 			deep = all_slots_free();
+			if (look_again == GHI_NEVER && ghi_deadlock_news())
+				look_again = now + GHI_MS;
 		}
 		if (deep && look_again != GHI_NEVER) {
 			ts = ghi_ns_to_ts(look_again > now ? look_again - now : 1);

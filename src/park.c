@@ -1,15 +1,23 @@
 /* The sleeper's side of the park protocol; see park.h and proto/park_word.h. */
+#include "src/deadlock.h"
+#include "src/monitor.h"
 #include "src/park.h"
 #include "src/sched.h"
 
 static void commit_park(struct ghi_gthread *left, struct ghi_worker *w)
 {
-	if (w->slot)
-		w->slot->stats.parks[left->reason]++;
-	else
-		fetch_add_relaxed(&ghi_stats_parks_away[left->reason], (uint64_t)1);
+	uint32_t why = left->reason;
+
 	if (!ghi_wake_commit(&left->wake)) /* (P4) */
 		ghi_ready(left);	   /* (P5) */
+	/* Behind (P4): whoever sees the count (deadlock.c) sees that it is PARKED. */
+	if (w->slot) {
+		w->slot->stats.parks[why]++;
+	} else {
+		fetch_add_relaxed(&ghi_stats_parks_away[why], (uint64_t)1);
+		if (ghi_deadlock_edge(why)) /* nobody took a slot, which would have woken it */
+			ghi_monitor_wake_if_asleep();
+	}
 }
 
 uint32_t ghi_park(struct ghi_gthread *self)

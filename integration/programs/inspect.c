@@ -8,6 +8,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
 static pthread_mutex_t held = PTHREAD_MUTEX_INITIALIZER, a = PTHREAD_MUTEX_INITIALIZER,
 		       b = PTHREAD_MUTEX_INITIALIZER, cond_mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -164,6 +165,22 @@ void *b_while(void *arg)
 	return takes_for_a_while(&b, &a);
 }
 
+/* The second closes the ring when it comes out of the kernel, after everybody has been still for
+ * long. */
+void *takes_a_after_a_while(void *arg)
+{
+	struct timespec ts = {5, 0};
+	long r;
+	pthread_mutex_lock(&b);
+	pthread_barrier_wait(&both);
+	__asm__ volatile("syscall"
+			 : "=a"(r)
+			 : "0"(SYS_nanosleep), "D"(&ts), "S"(NULL)
+			 : "rcx", "r11", "memory");
+	pthread_mutex_lock(&a);
+	return arg;
+}
+
 static void recursive(pthread_mutex_t *m)
 {
 	pthread_mutexattr_t kind;
@@ -223,6 +240,10 @@ int main(int argc, char **argv)
 		pthread_barrier_init(&both, NULL, 2);
 		spawn(takes_a_then_b, NULL);
 		spawn(takes_b_then_a, NULL);
+	} else if (!strcmp(what, "late")) {
+		pthread_barrier_init(&both, NULL, 2);
+		spawn(takes_a_then_b, NULL);
+		spawn(takes_a_after_a_while, NULL);
 	} else if (!strcmp(what, "ring")) {
 		pthread_barrier_init(&both, NULL, 3);
 		middle = spawn(waits_for_writer, NULL);

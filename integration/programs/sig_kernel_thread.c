@@ -7,7 +7,7 @@
 #include <signal.h>
 #include <sys/syscall.h>
 
-enum { TIMES = 30000 };
+enum { TIMES = 300000 };
 
 static sem_t sem, there, end;
 static int tid, handled, waiting = 1;

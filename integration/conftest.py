@@ -9,6 +9,7 @@ test still runs and the green half is skipped.  UNDER is a command that green ru
 (`make memcheck`); they then have ten times as long.
 """
 import collections
+import contextlib
 import difflib
 import os
 import pathlib
@@ -18,6 +19,7 @@ import resource
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 import pytest
@@ -70,6 +72,33 @@ def programs():
                           text=True, timeout=600)
     assert made.returncode == 0, made.stdout + made.stderr
     return PROGRAMS
+
+
+@pytest.fixture
+def runtime_dir(tmp_path, monkeypatch):
+    """A folder of the test's own for control sockets."""
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    return tmp_path
+
+
+def wait_for(condition, seconds=TIMEOUT_SECONDS):
+    """What it gives as soon as that is true."""
+    end = time.monotonic() + seconds
+    while not (found := condition()):
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return found
+
+
+@contextlib.contextmanager
+def killed_after(process, seconds=2 * TIMEOUT_SECONDS):
+    """Reading from a process that says nothing ends: it is killed then."""
+    timer = threading.Timer(seconds, process.kill)
+    timer.start()
+    try:
+        yield process
+    finally:
+        timer.cancel()
 
 
 @pytest.fixture

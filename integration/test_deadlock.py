@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import environment, need_library
+from conftest import environment, killed_after, need_library
 
 LIMIT = 30
 NATIVE = pathlib.Path(__file__).resolve().parent.parent / "build" / "native"
@@ -23,8 +23,9 @@ def ends(programs, tmp_path):
         with open(err, "w") as to, subprocess.Popen([programs / "inspect", what], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                                     stderr=to, env=environment("green", workers, env)) as process:
             try:
-                while (line := process.stdout.readline()) != "ready\n":
-                    assert line
+                with killed_after(process):
+                    while (line := process.stdout.readline()) != "ready\n":
+                        assert line
                 end = time.monotonic() + (LIMIT if enough else seconds)
                 while time.monotonic() < end and process.poll() is None and not (enough and re.search(enough, err.read_text())):
                     time.sleep(0.05)

@@ -10,7 +10,7 @@ import threading
 
 import pytest
 
-from conftest import ROOT, need_library
+from conftest import ROOT, killed_after, need_library
 
 EXAMPLES = ROOT / "build" / "examples"
 LIMIT = 60
@@ -26,7 +26,9 @@ def server(name, workers, **env):
     process = subprocess.Popen([EXAMPLES / name], stdout=subprocess.PIPE, text=True,
                                env={**os.environ, "GREENHOOK_WORKERS": str(workers), **env})
     try:
-        yield process, int(re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", process.stdout.readline()).group(1))
+        with killed_after(process):
+            said = process.stdout.readline()
+        yield process, int(re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", said).group(1))
         process.send_signal(signal.SIGTERM)
         out, _ = process.communicate(timeout=LIMIT)
         assert (process.returncode, out) == (0, "ended\n")
@@ -59,27 +61,27 @@ def talk(port, number, failures):
         failures.append(repr(e))
 
 
+def echoed(port, n):
+    """That many clients at once, each of which hears all that it said."""
+    failures = []
+    clients = [threading.Thread(target=talk, args=(port, i, failures)) for i in range(n)]
+    for c in clients:
+        c.start()
+    for c in clients:
+        c.join(LIMIT)
+        assert not c.is_alive()
+    assert not failures
+
+
 @pytest.mark.parametrize("workers", [1, 2, 8])
 def test_echo_gives_back_what_it_gets(workers):
-    failures = []
     with server("echo", workers) as (_, port):
-        clients = [threading.Thread(target=talk, args=(port, i, failures)) for i in range(30)]
-        for c in clients:
-            c.start()
-        for c in clients:
-            c.join(LIMIT)
-    assert not failures
+        echoed(port, 30)
 
 
 def test_examples_work_where_there_are_no_gthreads():
-    failures = []
     with server("echo", 1, GREENHOOK="0") as (_, port):
-        clients = [threading.Thread(target=talk, args=(port, i, failures)) for i in range(5)]
-        for c in clients:
-            c.start()
-        for c in clients:
-            c.join(LIMIT)
-    assert not failures
+        echoed(port, 5)
     with server("chat", 1, GREENHOOK="0") as (_, port):
         chat(port, 20, 5)
 

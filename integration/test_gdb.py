@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import ROOT, environment, need_library
+from conftest import ROOT, environment, killed_after, need_library
 
 EXTENSION = ROOT / "preload" / "gdb" / "greenhook-gdb.py"
 KINDS = {"waits_for_mutex": "mutex", "waits_for_rwlock": "rwlock", "waits_for_cond": "condition", "waits_for_sem": "semaphore",
@@ -36,8 +36,9 @@ def green(programs, tmp_path, monkeypatch):
         process = subprocess.Popen([programs / "inspect", "each"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=tmp_path,
                                    env=environment("green", 2, env), preexec_fn=allow_core)
         started.append(process)
-        while (line := process.stdout.readline()) != "ready\n":
-            assert line
+        with killed_after(process):
+            while (line := process.stdout.readline()) != "ready\n":
+                assert line
         end = time.monotonic() + LIMIT
         while subprocess.run([ROOT / "build" / "greenhook", "dump", "--all", str(process.pid)], capture_output=True, text=True,
                              errors="replace", timeout=LIMIT).stdout.count("): parked in ") < 11:
@@ -99,8 +100,9 @@ def test_frames_can_be_selected(green):
     process = green()
     ids = check_list(gdb("-p", process.pid, ["info greenthreads"]))
     text = gdb("-p", process.pid, [f"greenthread {ids['joins']} frame function joins", f"greenthread {ids['sleeps']} frame apply all -q frame function",
-                                   f"greenthread {ids['waits_for_sem']} p (unsigned long)$rsp != 0"])
-    assert re.search(r"^#\d+ .* joins \(arg=", text, re.M) and "= 1" in text
+                                   "greenthread apply all p *(unsigned long *)($rsp - 8) == (unsigned long)$rip"])
+    assert re.search(r"^#\d+ .* joins \(arg=", text, re.M)
+    assert len(re.findall(r"^\$\d+ = 1$", text, re.M)) == 11, "the stack pointer of each is above where it goes on"
 
 
 def test_on_a_core_file(green, tmp_path):

@@ -6,6 +6,7 @@ import os
 import pty
 import random
 import re
+import select
 import signal
 import socket
 import subprocess
@@ -14,17 +15,11 @@ import time
 
 import pytest
 
-from conftest import ROOT, environment, need_library
+from conftest import ROOT, environment, killed_after, need_library, wait_for
 
 GREENHOOK = ROOT / "build" / "greenhook"
 LIMIT = 30
 VERSION = re.search(r"VERSION := (\S+)", (ROOT / "Makefile").read_text())[1]
-
-
-@pytest.fixture
-def runtime_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path
 
 
 def greenhook(*args, **options):
@@ -43,8 +38,9 @@ def green(programs, runtime_dir):
                                    env=environment("green", workers, env))
         started.append(process)
         said = []
-        while (line := process.stdout.readline()) and line != "ready\n":
-            said.append(line)
+        with killed_after(process):
+            while (line := process.stdout.readline()) and line != "ready\n":
+                said.append(line)
         assert line, "it ended"
         return process, "".join(said)
 
@@ -58,18 +54,11 @@ def green(programs, runtime_dir):
 def python(script, **options):
     process = subprocess.Popen([sys.executable, script], stdout=subprocess.PIPE, text=True, env=environment("green", 2, None), **options)
     try:
-        yield process
+        with killed_after(process):
+            yield process
     finally:
         process.kill()
         process.communicate()
-
-
-def wait_for(condition):
-    end = time.monotonic() + LIMIT
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 def dump_of(pid):
@@ -94,6 +83,11 @@ def settled(pid, count):
 
 def socket_of(runtime_dir, process):
     return str(runtime_dir / "greenhook" / f"{process.pid}.sock")
+
+
+def is_asked(runtime_dir, process):
+    """Somebody is connected: each end that has the name is listed, and one is the listener's."""
+    return open("/proc/net/unix").read().count(f" {socket_of(runtime_dir, process)}\n") > 1
 
 
 def test_each_kind_of_wait(green):
@@ -223,7 +217,7 @@ def pathlib_touch(path):
     return path
 
 
-def test_ps_asks_all_at_once(green):
+def test_ps_asks_all_at_once(green, runtime_dir):
     """Five that are stopped: one time limit for all, and one that ends during it is left out."""
     stopped = [green("inspect", "many", "5")[0] for _ in range(5)]
     runs, _ = green("inspect", "many", "5")
@@ -231,7 +225,7 @@ def test_ps_asks_all_at_once(green):
         process.send_signal(signal.SIGSTOP)
     started = time.monotonic()
     with subprocess.Popen([GREENHOOK, "ps", "--json"], stdout=subprocess.PIPE, text=True) as asks:
-        time.sleep(0.5)
+        wait_for(lambda: all(is_asked(runtime_dir, process) for process in stopped))
         stopped[0].kill()
         rows = {row["pid"]: row["gthreads"] for row in json.loads(asks.communicate(timeout=LIMIT)[0])}
     assert time.monotonic() - started < 6
@@ -262,22 +256,22 @@ def test_a_stopped_process_is_given_up(green, command):
     assert len(dump_of(process.pid)["gthreads"]) == 11
 
 
-def test_one_that_goes_on_in_time_answers(green):
+def test_one_that_goes_on_in_time_answers(green, runtime_dir):
     process, _ = green("inspect", "each")
     process.send_signal(signal.SIGSTOP)
     with subprocess.Popen([GREENHOOK, "dump", str(process.pid)], stdout=subprocess.PIPE, text=True, errors="replace") as asks:
-        time.sleep(1)
+        wait_for(lambda: is_asked(runtime_dir, process))
         process.send_signal(signal.SIGCONT)
         said, _ = asks.communicate(timeout=LIMIT)
     assert asks.returncode == 0 and ": 11 gthreads, " in said
 
 
 @pytest.mark.parametrize("command", ["dump", "stats", "report"])
-def test_one_that_ends_while_it_is_asked(green, command):
+def test_one_that_ends_while_it_is_asked(green, runtime_dir, command):
     process, _ = green("inspect", "each")
     process.send_signal(signal.SIGSTOP)
     with subprocess.Popen([GREENHOOK, command, str(process.pid)], stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as asks:
-        time.sleep(1)
+        wait_for(lambda: is_asked(runtime_dir, process))
         process.kill()
         _, why = asks.communicate(timeout=LIMIT)
     assert asks.returncode == 125 and why == f"greenhook: process {process.pid} ended before it had answered\n"
@@ -529,10 +523,11 @@ def test_stats_count_what_happens(green):
 def test_latency_is_sampled_while_somebody_asks(green):
     process, _ = green("inspect", "each")
     asking = subprocess.Popen([GREENHOOK, "stats", "--json", "--sample", "1500", str(process.pid)], stdout=subprocess.PIPE, text=True)
-    while asking.poll() is None:
-        process.stdin.write("x\n")
-        process.stdin.flush()
-        time.sleep(0.02)
+    with killed_after(asking):
+        while asking.poll() is None:
+            process.stdin.write("x\n")
+            process.stdin.flush()
+            time.sleep(0.02)
     histogram = json.loads(asking.stdout.read())["latency_ns"]
     assert sum(n for _, n in histogram) >= 10 and all(below == 2 << i for i, (below, _) in enumerate(histogram))
 
@@ -564,24 +559,27 @@ def test_top_as_text(green):
 
 def test_top_on_a_terminal(green):
     process, _ = green("inspect", "each")
-    pid, fd = pty.fork()
-    if pid == 0:
-        os.execv(GREENHOOK, [str(GREENHOOK), "top", "--seconds", "0.2", str(process.pid)])
+    fd, terminal = pty.openpty()
+    top = subprocess.Popen([GREENHOOK, "top", "--seconds", "0.2", str(process.pid)], stdin=terminal, stdout=terminal, stderr=terminal)
+    os.close(terminal)
     text = ""
     def read_until(*words):
         nonlocal text
         end = time.monotonic() + LIMIT
         while not all(word in text for word in words):
-            assert time.monotonic() < end, text
+            assert time.monotonic() < end and select.select([fd], [], [], LIMIT)[0], text
             text += os.read(fd, 65536).decode()
-    read_until("\033[?1049h", "(by switches)")
-    os.write(fd, b"s")
-    read_until("(by steals)")
-    os.write(fd, b"q")
-    read_until("\033[?1049l")
-    _, status = os.waitpid(pid, 0)
-    os.close(fd)
-    assert status == 0
+    try:
+        read_until("\033[?1049h", "(by switches)")
+        os.write(fd, b"s")
+        read_until("(by steals)")
+        os.write(fd, b"q")
+        read_until("\033[?1049l")
+        assert top.wait(timeout=LIMIT) == 0
+    finally:
+        top.kill()
+        top.wait()
+        os.close(fd)
 
 
 @pytest.mark.parametrize("args", [["stats"], ["stats", "--json", "--prometheus", "1"], ["stats", "--sample", "x", "1"], ["stats", "--what", "1"],

@@ -3,20 +3,13 @@ import os
 import re
 import socket
 import subprocess
-import time
 
 import pytest
 
-from conftest import ROOT, environment, need_library
+from conftest import ROOT, environment, killed_after, need_library, wait_for
 
 GREENHOOK = ROOT / "build" / "greenhook"
 LIMIT = 30
-
-
-@pytest.fixture
-def runtime_dir(tmp_path, monkeypatch):
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
-    return tmp_path
 
 
 def report_of(pid, **options):
@@ -45,21 +38,14 @@ def waiting(programs, runtime_dir):
         process = subprocess.Popen([programs / "blocked", "wait"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
                                    env=environment("green", 2, {"GREENHOOK_REPORT": "1", **env}), stderr=subprocess.PIPE)
         started.append(process)
-        assert process.stdout.readline() == "ready\n"
+        with killed_after(process):
+            assert process.stdout.readline() == "ready\n"
         return process
 
     yield start
     for process in started:
         process.communicate(timeout=LIMIT)
         assert process.returncode == 0
-
-
-def wait_for(condition):
-    end = time.monotonic() + LIMIT
-    while not (found := condition()):
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return found
 
 
 def test_output_and_status_are_the_programs(agree, tmp_path):

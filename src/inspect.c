@@ -35,7 +35,7 @@ static struct ghi_worker *runs_on(const struct ghi_gthread *g)
 }
 
 /* Its kernel thread sleeps in the kernel: where, by what that tells. */
-static void look_into_kernel(const struct ghi_gthread *g, struct sample *s)
+static void look_into_kernel(struct sample *s)
 {
 	static struct ghi_episode e;
 
@@ -51,7 +51,7 @@ static void look_into_kernel(const struct ghi_gthread *g, struct sample *s)
 		ghi_format(s->object.detail, sizeof(s->object.detail), "%s", name);
 	else
 		ghi_format(s->object.detail, sizeof(s->object.detail), "system call %d", e.nr);
-	ghi_inspect_stack_from(g, e.pc, e.sp, e.bytes, e.stack, &s->stack);
+	ghi_inspect_stack_from(e.pc, e.sp, e.bytes, e.stack, &s->stack);
 }
 
 static bool is_parked(const struct ghi_gthread *g)
@@ -84,7 +84,7 @@ static bool try_sample(const struct ghi_gthread *g, struct sample *s)
 		return false;
 	if (w) {
 		s->state = RUNNING;
-		look_into_kernel(g, s);
+		look_into_kernel(s);
 		return load_acquire(&w->current) == g;
 	}
 	s->state = parked ? PARKED : switches ? RUNNABLE : NEW;

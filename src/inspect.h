@@ -73,8 +73,8 @@ void ghi_inspect_stacks_end(void);
 /* The stack of one that is not running. */
 void ghi_inspect_stack_of(const struct ghi_gthread *g, struct ghi_inspect_stack *ret);
 /* Of a kernel thread that is in the kernel, from what that tells. */
-void ghi_inspect_stack_from(const struct ghi_gthread *g, uintptr_t pc, uintptr_t sp, size_t bytes,
-			    const char *copy, struct ghi_inspect_stack *ret);
+void ghi_inspect_stack_from(uintptr_t pc, uintptr_t sp, size_t bytes, const char *copy,
+			    struct ghi_inspect_stack *ret);
 /* Its number in this answer; says what it is when it is new. */
 long ghi_inspect_stack_number(struct ghi_answer *a, const struct ghi_inspect_stack *s);
 /* Copies its frames, innermost first; how many. */

@@ -145,8 +145,8 @@ static struct ghi_inspect_shape *keep(const struct ghi_inspect_stack *stack, uin
 	return s;
 unfit:
 	s->words = 1;
-	s->word[0] = (struct word){0, false, 0}; /* matches nothing: mxcsr is never 0 there */
-	s->word[0].value = 1;
+	s->word[0] =
+	    (struct word){0, false, 1}; /* matches nothing: mxcsr is there, with its masks */
 	return NULL;
 }
 
@@ -206,8 +206,8 @@ void ghi_inspect_stack_of(const struct ghi_gthread *g, struct ghi_inspect_stack 
 		ret->shape = keep(ret, sp, bytes);
 }
 
-void ghi_inspect_stack_from(const struct ghi_gthread *g, uintptr_t pc, uintptr_t sp, size_t bytes,
-			    const char *copy, struct ghi_inspect_stack *ret)
+void ghi_inspect_stack_from(uintptr_t pc, uintptr_t sp, size_t bytes, const char *copy,
+			    struct ghi_inspect_stack *ret)
 {
 	struct ghi_unwind_copy c = {pc, sp, bytes, copy, NULL};
 	unwind(&c, ret);

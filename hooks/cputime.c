@@ -141,7 +141,8 @@ bool ghi_cputime_nanosleep(struct ghi_gthread *self, clockid_t c, int flags,
 	self->sig_ran = 0;
 	for (; lives(g) && (now = ghi_cputime_of(self, g)) < at;) {
 		uint64_t left = at - now > GHI_MS ? at - now : GHI_MS;
-		int w = ghi_wait_until(self, ghi_deadline_in(left), GHI_PARK_SLEEP);
+		int w =
+		    HOOK_WAIT(self, ghi_wait_until(self, ghi_deadline_in(left), GHI_PARK_SLEEP));
 		if (w == -ECANCELED)
 			ghi_cancel_point(self);
 		if (self->sig_ran) {

@@ -172,13 +172,28 @@ static inline long ghi_ret(long r)
 	return r;
 }
 
+/* A wait of a call that set sig_ran to 0 when it began.  A handler may have run since by a kick,
+ * between two steps of ours: natively it would have found the kernel waiting, so it ends the wait.
+ * The bracket lets none in between the look and the wait. */
+#define HOOK_WAIT(self, wait)                                                                      \
+	({                                                                                         \
+		ghi_nosig_enter();                                                                 \
+		int w_ = (self)->sig_ran ? -EINTR : (wait);                                        \
+		ghi_nosig_leave(); /* handlers that are due run here */                            \
+		w_;                                                                                \
+	})
+
 /* After a wait said -EINTR or -ECANCELED: acts on a cancellation, and tells whether the call must
- * return EINTR (a handler ran and the call, or the handler, does not restart). */
+ * return EINTR (a handler ran and the call, or the handler, does not restart).  If not, the call
+ * begins again. */
 static inline bool ghi_hook_interrupted(struct ghi_gthread *self, int r, bool restarts)
 {
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);
-	return self->sig_ran & (restarts ? GHI_SIG_RAN_NORESTART : GHI_SIG_RAN);
+	if (self->sig_ran & (restarts ? GHI_SIG_RAN_NORESTART : GHI_SIG_RAN))
+		return true;
+	self->sig_ran = 0;
+	return false;
 }
 
 #endif

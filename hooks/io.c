@@ -105,13 +105,8 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 			io->until = io->deadline	  ? io->deadline
 				    : e->timeout[io->dir] ? ghi_deadline_in(e->timeout[io->dir])
 							  : GHI_NEVER;
-		/* A handler that ran since the call began has interrupted it, also when that was
-		 * between two system calls of ours: the bracket lets none in after the look. */
-		ghi_nosig_enter();
-		int w = self->sig_ran ? -EINTR
-				      : ghi_wait_fd(self, io->fd, io->dir, seq, io->until,
-						    io->why); /* (F3), (F4) */
-		ghi_nosig_leave();
+		int w = HOOK_WAIT(self, ghi_wait_fd(self, io->fd, io->dir, seq, io->until,
+						    io->why)); /* (F3), (F4) */
 		io->waited = true;
 		if (w == 0)
 			continue;
@@ -126,7 +121,6 @@ long ghi_io_run(struct ghi_gthread *self, struct ghi_io *io)
 			/* With a timeout set on the socket a call never restarts. */
 			if (ghi_hook_interrupted(self, w, io->restarts && !e->timeout[io->dir]))
 				return -EINTR;
-			self->sig_ran = 0; /* it begins again */
 			continue;
 		}
 		if (w == -EBADF)

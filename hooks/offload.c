@@ -84,9 +84,12 @@ static long poll_it(struct ghi_gthread *self, struct ghi_offload *c,
 				return r;
 			until = c->deadline;
 		}
-		int w = ghi_wait_until(self, until, GHI_PARK_SLEEP);
-		if ((w == -EINTR || w == -ECANCELED) && interrupted(self, c->how))
-			return -EINTR;
+		int w = HOOK_WAIT(self, ghi_wait_until(self, until, GHI_PARK_SLEEP));
+		if (w == -EINTR || w == -ECANCELED) {
+			if (interrupted(self, c->how))
+				return -EINTR;
+			self->sig_ran = 0; /* it begins again */
+		}
 	}
 }
 

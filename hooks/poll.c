@@ -100,7 +100,7 @@ static long wait_loop(struct ghi_gthread *self, struct ghi_pollset *set, uint64_
 			return -EINTR;
 		if (deadline == 0 || (deadline != GHI_NEVER && ghi_now() >= deadline))
 			return 0;
-		int w = ghi_wait_set(self, set, deadline);
+		int w = HOOK_WAIT(self, ghi_wait_set(self, set, deadline));
 		if (w == -ETIMEDOUT)
 			return ask_kernel(self, ask, arg);
 		if (w == -EINTR || w == -ECANCELED) {

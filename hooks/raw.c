@@ -54,10 +54,11 @@ static long futex_wait(struct ghi_gthread *self, uint32_t *word, int op, uint32_
 					 .deadline = deadline,
 					 .why = GHI_PARK_FUTEX,
 					 .uninterruptible = true}; /* no cancellation point */
-		int r = ghi_lot_wait(&w);
+		int r = HOOK_WAIT(self, ghi_lot_wait(&w));
 		if (r == -EINTR || r == -ECANCELED) {
 			if (self->sig_ran & (t ? GHI_SIG_RAN : GHI_SIG_RAN_NORESTART))
 				return -EINTR;
+			self->sig_ran = 0; /* it begins again */
 			continue;
 		}
 		return r;

@@ -6,7 +6,7 @@
 static int wait_handler(struct ghi_gthread *self)
 {
 	while (!self->sig_ran) {
-		int w = ghi_wait_until(self, GHI_NEVER, GHI_PARK_FOREVER);
+		int w = HOOK_WAIT(self, ghi_wait_until(self, GHI_NEVER, GHI_PARK_FOREVER));
 		if (w == -ECANCELED && ghi_cancel_requested(self))
 			return w;
 	}

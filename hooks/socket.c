@@ -77,7 +77,8 @@ static long finish_connect(struct ghi_gthread *self, int fd, struct ghi_fd *e,
 		uint32_t seq = load_acquire(&e->seq[GHI_WR]);
 		if (ghi_fd_ready_now(fd, GHI_WR))
 			return BLOCKING(self, ghi_sys_program(SYS_connect, fd, a, n));
-		int w = ghi_wait_fd(self, fd, GHI_WR, seq, deadline, GHI_PARK_CONNECT);
+		int w =
+		    HOOK_WAIT(self, ghi_wait_fd(self, fd, GHI_WR, seq, deadline, GHI_PARK_CONNECT));
 		if (w == -ETIMEDOUT)
 			return -EINPROGRESS;
 		if (w == -EINTR || w == -ECANCELED) {

@@ -38,8 +38,9 @@ static long wait_ready(struct ghi_gthread *self, int fd, int dir, bool point)
 		uint32_t seq = load_acquire(&e->seq[dir]);
 		if (ghi_fd_ready_now(fd, dir) || ghi_io_nonblock(fd, e))
 			return 0;
-		int w = ghi_wait_fd(self, fd, dir, seq, deadline,
-				    dir == GHI_RD ? GHI_PARK_READ : GHI_PARK_WRITE);
+		int w =
+		    HOOK_WAIT(self, ghi_wait_fd(self, fd, dir, seq, deadline,
+						dir == GHI_RD ? GHI_PARK_READ : GHI_PARK_WRITE));
 		if (w == -ETIMEDOUT)
 			return -EAGAIN;
 		if (w == -EINTR || w == -ECANCELED) {

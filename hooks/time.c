@@ -13,8 +13,8 @@ static int sleep_until(struct ghi_gthread *self, clockid_t clock, uint64_t at, u
 		uint64_t now = ghi_clock_ns(clock);
 		if (now >= at)
 			return 0;
-		int w = ghi_wait_until(
-		    self, at == GHI_NEVER ? GHI_NEVER : ghi_deadline_in(at - now), GHI_PARK_SLEEP);
+		uint64_t end = at == GHI_NEVER ? GHI_NEVER : ghi_deadline_in(at - now);
+		int w = HOOK_WAIT(self, ghi_wait_until(self, end, GHI_PARK_SLEEP));
 		if (w == -ECANCELED)
 			ghi_cancel_point(self);
 		if (self->sig_ran) {

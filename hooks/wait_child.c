@@ -129,8 +129,8 @@ static int park_on_child(struct ghi_gthread *self, struct waiting *w, uint64_t *
 	long r = ghi_sys(SYS_ppoll, &p, 1, &zero, NULL, 8); /* (F2) */
 	if (r != 0 && r != -EINTR /* a kick: not ready */)
 		return r < 0 || p.revents & POLLNVAL ? -ENOSYS : 0;
-	int n = ghi_wait_fd(self, w->pidfd, GHI_RD, seq, ghi_deadline_in(*look_ms * GHI_MS),
-			    GHI_PARK_CHILD);
+	int n = HOOK_WAIT(self, ghi_wait_fd(self, w->pidfd, GHI_RD, seq,
+					    ghi_deadline_in(*look_ms * GHI_MS), GHI_PARK_CHILD));
 	if (n == -ETIMEDOUT) {
 		*look_ms = *look_ms * 2 < LOOK_LAST_MS ? *look_ms * 2 : LOOK_LAST_MS;
 		return w->one && traced(w->one) ? -ENOSYS : 0;

@@ -89,6 +89,11 @@ def test_signalfd_finds_what_nobody_accepts(agree):
     agree("sig_fd")
 
 
+# A handler that ran between the look whether one had and the wait was forgotten: sigsuspend slept on.
+def test_calls_that_open_the_mask_while_they_wait(agree):
+    agree("sig_atomic")
+
+
 # A signal that only a thread in its handler did not block was blocked on the monitor for good: the next one came to nobody.
 @pytest.mark.parametrize("when", ["", "early"])
 def test_signalfd_beside_a_thread_in_its_handler(agree, when):

@@ -13,6 +13,7 @@
 #include "hooks/offload.h"
 #include "src/control.h"
 #include "src/runtime.h"
+#include "src/sync/sync.h"
 
 /* However the child was made. */
 static void begin_child(void)
@@ -23,9 +24,8 @@ static void begin_child(void)
 
 static void in_child(void)
 {
-	extern uint32_t ghi_once_generation;
 	begin_child();
-	ghi_once_generation += 4;
+	ghi_once_after_fork();
 	ghi_spawn_after_fork();
 }
 

@@ -56,5 +56,10 @@ def test_recycled_blocks_show_and_leak_nothing(agree):
     agree("tls_recycled", 20000)
 
 
+def test_monitor_needs_no_lock_of_the_loader(agree, build_library):
+    """It made workers' thread blocks, and waited for a lock whose holder had no worker left."""
+    agree("tls_loader_lock", build_library("tls_dynamic.c"))
+
+
 def test_keys_and_thread_exit_functions(agree):
     agree("tls_keys")

@@ -1,5 +1,6 @@
 /* First and last code of a gthread; see life.h. */
 #include <limits.h>
+#include <linux/prctl.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
@@ -93,8 +94,10 @@ void ghi_life_entry_light(void *arg)
 
 void ghi_life_inherit(struct ghi_gthread *g, struct ghi_gthread *creator)
 {
-	if (!creator)
+	if (!creator) {
+		ghi_sys(SYS_prctl, PR_GET_NAME, g->name);
 		return;
+	}
 	g->affinity = creator->affinity;
 	g->timer_slack = creator->timer_slack;
 	g->prio = creator->prio;
@@ -113,6 +116,7 @@ uint64_t ghi_life_mask(struct ghi_gthread *creator)
 void ghi_life_begin(struct ghi_gthread *g, uint64_t mask)
 {
 	ghi_runtime_alive(1);
+	ghi_worker_stock((unsigned long)ghi_runtime_count());
 	ghi_nosig_enter();
 	store_relaxed(&g->sigmask, mask);
 	ghi_signal_thread_begins(g);

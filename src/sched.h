@@ -118,8 +118,12 @@ extern struct ghi_worker *ghi_worker_newest; /* for debuggers */
 /* Those that run whatever is runnable: not the owned ones. */
 unsigned ghi_worker_count(void);
 void ghi_worker_discount(void);
-/* One without a kernel thread, used before or new; NULL: no memory. */
+/* One without a kernel thread, used before or new; NULL: no memory, or only kernel threads that are
+ * about to end. */
 struct ghi_worker *ghi_worker_spare(void);
+/* Sees to it that one can be had without the loader's locks, however many of that many gthreads are
+ * held up in the kernel.  Before one more begins; may wait for these locks. */
+void ghi_worker_stock(unsigned long gthreads);
 /* Gives it a kernel thread, or puts it away again.  0 or -errno. */
 int ghi_worker_clone(struct ghi_worker *w);
 void ghi_worker_shelve(struct ghi_worker *w);

@@ -123,14 +123,14 @@ static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc
 	if (lender && lender->worker->tid != sys_gettid())
 		lender = NULL; /* this is the child */
 
-	if (!self && !lender && ghi_locks_held() && ghi_signal_active &&
-	    !((BIT(sig) & FAULTS) && info->si_code > 0) && sys_gettid() != ghi_monitor_tid()) {
+	bool fault = (BIT(sig) & FAULTS) && info->si_code > 0;
+	bool foreign = !self && !lender && sys_gettid() != ghi_monitor_tid();
+	if (foreign && ghi_locks_held() && ghi_signal_active && !fault) {
 		hold_back(sig, info, uc);
 		return;
 	}
-	if (((BIT(sig) & FAULTS) && info->si_code > 0) || !ghi_signal_active ||
-	    (self && !native && !ghi_tls.nosig && from_batch(self, sig, info)) ||
-	    (!self && !lender && sys_gettid() != ghi_monitor_tid())) {
+	if (fault || foreign || !ghi_signal_active ||
+	    (self && !native && !ghi_tls.nosig && from_batch(self, sig, info))) {
 		ghi_sig_deliver(sig, info, uc);
 		return;
 	}

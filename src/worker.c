@@ -204,7 +204,7 @@ static void close_mask(struct ghi_worker *w)
  * thread, and reaps nothing. */
 static bool is_parent(void)
 {
-	siginfo_t none;
+	siginfo_t none; /* the kernel would take NULL, valgrind complains */
 	return ghi_sys(SYS_waitid, P_ALL, 0, &none,
 		       WEXITED | WNOHANG | WNOWAIT | __WNOTHREAD | __WALL, NULL) != -ECHILD;
 }

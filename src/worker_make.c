@@ -27,6 +27,7 @@ static struct {
 
 struct ghi_worker *ghi_worker_newest; /* newest first; pushed only */
 static uint32_t nworkers;
+static uint32_t built; /* with a kernel thread or without */
 
 struct ghi_worker *ghi_worker_all(void)
 {
@@ -87,14 +88,17 @@ static struct ghi_worker *worker_new(void)
 	w->block = (void *)(w->native->tp + (uintptr_t)ghi_libc.self_off);
 	w->current = w->native;
 	/* Signals are deferred on a native context for good: its bracket never ends. */
+	fetch_add_relaxed(&built, 1u);
 	return w;
 }
 
-/* One whose kernel thread has ended. */
-static struct ghi_worker *shelved(void)
+/* One whose kernel thread has ended, or never began.  *ret_empty: there is none, not even one that
+ * is about to end. */
+static struct ghi_worker *shelved(bool *ret_empty)
 {
 	struct ghi_worker *found = NULL;
 	ghi_lock(&shelf.lock);
+	*ret_empty = !shelf.first;
 	for (struct ghi_worker **p = &shelf.first; *p; p = &(*p)->sleep_next)
 		if (load_acquire(&(*p)->tid) == 0) { /* pairs with the kernel's last store */
 			found = *p;
@@ -122,8 +126,26 @@ void ghi_worker_end(struct ghi_worker *w)
 
 struct ghi_worker *ghi_worker_spare(void)
 {
-	struct ghi_worker *w = shelved();
-	return w ? w : worker_new();
+	bool empty;
+	struct ghi_worker *w = shelved(&empty);
+	return w || !empty ? w : worker_new();
+}
+
+/* worker_new() waits for a lock of the loader, whose holder may be a gthread that is parked (in the
+ * loader, for a lock of malloc's) or has no worker: if the monitor waited there, nobody would run
+ * it again.  So those that it may need are made here, by a gthread that makes another one and waits
+ * for that lock anyway: one for each gthread, which may all be held up, and one in the poller. */
+void ghi_worker_stock(unsigned long gthreads)
+{
+	while (__builtin_expect(load_relaxed(&built) <= gthreads, 0) &&
+	       load_relaxed(&built) < ghi_config.max_workers) {
+		struct ghi_worker *w = worker_new();
+		if (!w)
+			return; /* no memory: the monitor will try */
+		ghi_nosig_enter();
+		ghi_worker_shelve(w);
+		ghi_nosig_leave();
+	}
 }
 
 static void enlist(struct ghi_worker *w)
@@ -231,5 +253,5 @@ void ghi_worker_forget_all(void)
 	shelf.lock = 0;
 	shelf.first = NULL;
 	ghi_worker_newest = NULL;
-	nworkers = 0;
+	nworkers = built = 0;
 }

@@ -8,8 +8,13 @@
 
 enum { BUSY = 1, DONE = 2, GENERATION = 4 };
 
-/* += GENERATION in a fork's child: nobody runs what was in progress */
 uint32_t ghi_once_generation;
+
+/* Nobody runs what was in progress. */
+void ghi_once_after_fork(void)
+{
+	store_relaxed(&ghi_once_generation, ghi_once_generation + GENERATION);
+}
 
 /* libc runs these by themselves when the initialiser has no unwind tables. */
 extern void _pthread_cleanup_push(struct _pthread_cleanup_buffer *, void (*)(void *), void *);

@@ -100,6 +100,7 @@ int ghi_barrier_wait_until(pthread_barrier_t *b, uint64_t deadline);
 int ghi_barrier_destroy(pthread_barrier_t *b);
 
 extern uint32_t ghi_once_generation; /* grows in a fork's child */
+void ghi_once_after_fork(void);
 int ghi_once(pthread_once_t *o, void (*fn)(void));
 int ghi_once_with(pthread_once_t *o, void (*fn)(void *), void *arg);
 

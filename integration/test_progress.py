@@ -1,5 +1,8 @@
 """Whatever gets on with kernel threads gets on here, even with a single worker: a thread stuck in
 the kernel, spinning or computing never stops the others."""
+import os
+
+import pytest
 
 
 def test_inline_system_call_blocks_only_its_thread(agree):
@@ -24,3 +27,26 @@ def test_kernel_threads_end_when_nobody_needs_them(agree):
 def test_the_last_kernel_thread_is_for_one_that_computed(agree):
     """Below the cap some are held back from those that compute; all others waited for one of these."""
     agree("progress_last_worker", env={"GREENHOOK_MAX_WORKERS": "16"})
+
+
+SLICES = """
+import ctypes, os, struct, threading, time
+threads = [threading.Thread(target=time.sleep, args=(0.5,)) for _ in range(5)]
+[thread.start() for thread in threads]
+sum(range(10**7))  # long enough for another kernel thread
+for task in os.listdir("/proc/self/task"):
+    attr = ctypes.create_string_buffer(48)
+    if ctypes.CDLL(None).syscall(315, int(task), attr, 48, 0) == 0:
+        print(open(f"/proc/self/task/{task}/comm").read().strip(), struct.unpack_from("<Q", attr, 24)[0])
+[thread.join() for thread in threads]
+"""
+
+
+def test_monitor_runs_soon_on_a_busy_machine(run):
+    """By a short slice, which the kernel threads that it makes do not have."""
+    slices = dict(line.rsplit(" ", 1) for line in run("/usr/bin/python3", "-c", SLICES, mode="green").out.splitlines())
+    if slices["greenhook-mon"] == "0":
+        pytest.skip("this kernel knows no slices")
+    if os.getpriority(os.PRIO_PROCESS, 0) >= 0:
+        assert slices["greenhook-mon"] == "100000"
+    assert int(slices["greenhook"]) > 100000

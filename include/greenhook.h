@@ -20,6 +20,7 @@
 #include <greenhook/file.h>
 #include <greenhook/future.h>
 #include <greenhook/group.h>
+#include <greenhook/module.h>
 #include <greenhook/net.h>
 #include <greenhook/panic.h>
 #include <greenhook/sched.h>

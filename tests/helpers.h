@@ -213,5 +213,6 @@ Suite *suite_native_chan_ends(void);
 Suite *suite_native_select(void);
 Suite *suite_native_net(void);
 Suite *suite_native_file(void);
+Suite *suite_native_module(void);
 
 #endif

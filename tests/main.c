@@ -21,7 +21,7 @@ static Suite *(*const suites[])(void) = {
     suite_native_sync,	 suite_native_sync_ends,
     suite_native_chan,	 suite_native_chan_ends,
     suite_native_select, suite_native_net,
-    suite_native_file,
+    suite_native_file,	 suite_native_module,
 };
 
 int main(void)

@@ -1,6 +1,6 @@
 # Unit tests (libcheck) and the protocol explorers; included by the top-level Makefile.
 .PHONY: unit unit-build unit-models unit-check
-unit-build: $(B)/tests/models $(B)/tests/check
+unit-build: $(B)/tests/models $(B)/tests/check $(B)/tests/handler.so
 # make unit T=park: that suite alone, without the models
 unit: $(if $(T)$(CASE),,unit-models) unit-check
 
@@ -8,11 +8,18 @@ unit: $(if $(T)$(CASE),,unit-models) unit-check
 # this binary are ours.  Nothing here switches stacks by itself, so any flags will do.
 CHECK_SRC := tests/main.c $(wildcard tests/test_*.c)
 CHECK_OBJ := $(CHECK_SRC:tests/%.c=$(B)/tests/check.d/%.o)
-CHECK_CFLAGS := $(BASE_CFLAGS) -fexceptions -fno-omit-frame-pointer -DLIB_PATH='"$(B)/libgreenhook.so"'
+CHECK_CFLAGS := $(BASE_CFLAGS) -fexceptions -fno-omit-frame-pointer -DLIB_PATH='"$(B)/libgreenhook.so"' \
+	-DHANDLER='"$(B)/tests/handler.so"'
 
 $(B)/tests/check: $(CHECK_OBJ) $(LIB_OBJ)
 	@echo "  LD      $@"
 	$(Q)$(CC) $(CFLAGS) -o $@ $^ $(shell pkg-config --libs check) -ldl -pthread
+
+# A module for suite native_module.
+$(B)/tests/handler.so: integration/native/lib/handler.c integration/native/lib/handler.h $(wildcard include/greenhook/*.h)
+	@mkdir -p $(@D)
+	@echo "  CC      $<"
+	$(Q)$(CC) $(CFLAGS) -std=gnu11 $(WARN) -Iinclude -fPIC -shared -o $@ $<
 
 $(B)/tests/check.d/%.o: tests/%.c
 	@mkdir -p $(@D)
@@ -20,7 +27,7 @@ $(B)/tests/check.d/%.o: tests/%.c
 	$(Q)$(CC) $(CFLAGS) $(CHECK_CFLAGS) $(shell pkg-config --cflags check) -c -o $@ $<
 
 # make unit T=park CASE=ready_before_park_is_not_lost FORK=no: one suite, one case, for gdb
-unit-check: $(B)/tests/check $(B)/libgreenhook.so
+unit-check: $(B)/tests/check $(B)/tests/handler.so $(B)/libgreenhook.so
 	$(Q)$(if $(T),CK_RUN_SUITE=$(T)) $(if $(CASE),CK_RUN_CASE=$(CASE)) $(if $(FORK),CK_FORK=$(FORK)) \
 		$(B)/tests/check
 

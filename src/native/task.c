@@ -176,7 +176,7 @@ static int start_green(gh_task *t, const gh_task_opts *o)
 }
 
 /* What the caller's version of the structure says, with this version's defaults. */
-static int read_opts(const gh_task_opts *in, gh_task_opts *ret)
+int ghi_task_read_opts(const gh_task_opts *in, gh_task_opts *ret)
 {
 	*ret = (gh_task_opts){0};
 	if (!in)
@@ -199,7 +199,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 {
 	struct gh_task *parent = ghi_task_running();
 	gh_task_opts o;
-	int r = s->fn ? read_opts(s->opts, &o) : -EINVAL;
+	int r = s->fn ? ghi_task_read_opts(s->opts, &o) : -EINVAL;
 	if (r)
 		return r;
 	gh_task *t = ghi_task_alloc();
@@ -249,7 +249,7 @@ int gh_go(gh_fn fn, void *arg, const gh_task_opts *opts)
 {
 	gh_task_opts o;
 	gh_task *t;
-	int r = read_opts(opts, &o);
+	int r = ghi_task_read_opts(opts, &o);
 	if (r)
 		return r;
 	o.size = sizeof(o);
@@ -375,6 +375,7 @@ void ghi_native_after_fork(struct gh_task *survivor)
 	ghi_task_pool_after_fork();
 	ghi_task_kernel_after_fork();
 	ghi_native_chan_after_fork();
+	ghi_native_renew_after_fork();
 	ghi_tasks_alive = survivor || ghi_tls.kwait;
 	shutting_down = 0;
 	if (!survivor)

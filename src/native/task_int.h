@@ -68,6 +68,8 @@ struct ghi_task_start {
 	void (*at_end)(void *arg, bool failed);
 };
 
+/* What the caller's version of the structure says, with this version's defaults: 0 or -errno. */
+int ghi_task_read_opts(const gh_task_opts *in, gh_task_opts *ret);
 /* 0 or -errno; the handle in *ret. */
 int ghi_task_start(const struct ghi_task_start *s, gh_task **ret);
 /* The running task or NULL. */

@@ -1,0 +1,400 @@
+/* Modules and who uses which version; see include/greenhook/module.h and docs/modules.md.
+ *
+ * Owns: references to versions, the current one, unloading.  Called by: programs.  Must not know:
+ * what is in a file.
+ */
+#include <dlfcn.h>
+#include <errno.h>
+#include <greenhook/sched.h>
+#include <limits.h>
+#include <stdlib.h>
+
+#include "src/lot.h"
+#include "src/native/module.h"
+#include "src/native/task_int.h"
+#include "src/native/until.h"
+
+static const gh_task_opts own_block = {
+    .size = sizeof(own_block), .name = "gh_module", .flags = GH_TASK_OWN_TLS};
+
+static bool good(const gh_module *m)
+{
+	return m && (uintptr_t)m % sizeof(void *) == 0 &&
+	       load_acquire(&m->magic) == GHI_MODULE_MAGIC;
+}
+
+static bool good_version(const gh_module_version *v)
+{
+	return v && (uintptr_t)v % sizeof(void *) == 0 &&
+	       load_acquire(&v->magic) == GHI_VERSION_MAGIC;
+}
+
+/* In a fork's child: whoever was loading is not there. */
+static void renew(void *arg)
+{
+	gh_module *m = arg;
+	m->loading = (gh_mutex)GH_MUTEX_INIT;
+	m->loader = 0;
+}
+
+static void lock(gh_module *m)
+{
+	ghi_native_lock(&m->lock, renew, m);
+}
+
+static void unlock(gh_module *m)
+{
+	ghi_native_unlock(&m->lock);
+}
+
+static void unref(gh_module *m)
+{
+	if (fetch_add_acq_rel(&m->refs, (uint32_t)-1) == 1)
+		free(m);
+}
+
+/* ---- unloading ------------------------------------------------------------------------------ */
+
+static void release(gh_module_version *v);
+
+static void end_version(gh_module_version *v)
+{
+	gh_module *m = v->module;
+
+	if (v->def.end)
+		v->def.end(m->host, v->heir ? NULL : v->state);
+	gh_blocking_begin();
+	dlclose(v->object);
+	gh_blocking_end();
+	if (v->heir)
+		release(v->heir);
+	free(v);
+	fetch_add_acq_rel(&m->count, (uint32_t)-1);
+	ghi_lot_wake(&m->count, INT_MAX, 0, NULL, NULL);
+	unref(m);
+}
+
+static void *sweep(void *arg)
+{
+	gh_module *m = arg;
+
+	gh_task_shield();
+	for (;;) {
+		lock(m);
+		gh_module_version *v = m->retired;
+		if (v)
+			m->retired = v->next;
+		unlock(m);
+		if (!v)
+			break;
+		end_version(v);
+	}
+	unref(m);
+	return NULL;
+}
+
+/* Without memory for the task they stay where they are until the next time. */
+static void sweep_soon(gh_module *m)
+{
+	lock(m);
+	bool any = m->retired;
+	unlock(m);
+	if (!any)
+		return;
+	fetch_add_relaxed(&m->refs, 1u);
+	if (gh_go(sweep, m, &own_block))
+		unref(m);
+}
+
+/* (A2) */
+static void release(gh_module_version *v)
+{
+	gh_module *m = v->module;
+
+	if (fetch_add_acq_rel(&v->refs, (uint32_t)-1) != 1)
+		return;
+	store_release(&v->magic, 0u);
+	fetch_add_relaxed(&m->refs, 1u); /* another sweeper may take it, and the module along */
+	lock(m);
+	v->next = m->retired;
+	m->retired = v;
+	unlock(m);
+	sweep_soon(m);
+	unref(m);
+}
+
+int gh_module_release(gh_module_version *v)
+{
+	if (!v)
+		return 0;
+	if (!good_version(v))
+		return -EINVAL;
+	release(v);
+	return 0;
+}
+
+/* ---- use ------------------------------------------------------------------------------------ */
+
+/* (A1) */
+gh_module_version *gh_module_acquire(gh_module *m)
+{
+	if (!good(m)) {
+		errno = EINVAL;
+		return NULL;
+	}
+	lock(m);
+	gh_module_version *v = m->current;
+	if (v)
+		fetch_add_relaxed(&v->refs, 1u);
+	unlock(m);
+	if (!v)
+		errno = ENOENT;
+	return v;
+}
+
+struct runner {
+	gh_module_version *v;
+	gh_fn fn;
+	void *arg;
+};
+
+static void *runner_main(void *arg)
+{
+	struct runner *r = arg;
+	return r->fn(r->arg);
+}
+
+static void runner_end(void *arg, bool failed)
+{
+	struct runner *r = arg;
+	release(r->v);
+	free(r);
+}
+
+int gh_module_go(gh_module_version *v, gh_fn fn, void *arg, const gh_task_opts *opts)
+{
+	gh_task_opts o;
+	gh_task *t;
+
+	if (!good_version(v) || !fn)
+		return -EINVAL;
+	int rc = ghi_task_read_opts(opts, &o);
+	if (rc)
+		return rc;
+	o.size = sizeof(o);
+	o.flags |= GH_TASK_DETACHED;
+	struct runner *r = malloc(sizeof(*r));
+	if (!r)
+		return -EAGAIN;
+	*r = (struct runner){v, fn, arg};
+	fetch_add_relaxed(&v->refs, 1u);
+	rc = ghi_task_start(
+	    &(struct ghi_task_start){.fn = runner_main, .arg = r, .opts = &o, .at_end = runner_end},
+	    &t);
+	if (rc) {
+		release(v);
+		free(r);
+	}
+	return rc;
+}
+
+const void *gh_module_calls(gh_module_version *v)
+{
+	if (good_version(v))
+		return v->def.calls;
+	errno = EINVAL;
+	return NULL;
+}
+
+void *gh_module_symbol(gh_module_version *v, const char *name)
+{
+	if (!good_version(v) || !name) {
+		errno = EINVAL;
+		return NULL;
+	}
+	void *at = dlsym(v->object, name);
+	if (!at)
+		errno = ENOENT;
+	return at;
+}
+
+void *gh_module_state(gh_module_version *v)
+{
+	if (good_version(v))
+		return v->state;
+	errno = EINVAL;
+	return NULL;
+}
+
+int64_t gh_module_number(gh_module_version *v)
+{
+	return good_version(v) ? v->number : -EINVAL;
+}
+
+int gh_module_current(gh_module_version *v)
+{
+	return good_version(v) ? load_relaxed(&v->module->current) == v : -EINVAL;
+}
+
+/* ---- change --------------------------------------------------------------------------------- */
+
+/* Alone with what is to become of `current`; 0 or -EDEADLK. */
+static int begin(gh_module *m)
+{
+	int32_t me = ghi_native_owner();
+
+	lock(m); /* which makes it new in a fork's child */
+	bool again = m->loader == me;
+	unlock(m);
+	if (again)
+		return -EDEADLK;
+	gh_mutex_lock(&m->loading);
+	store_relaxed(&m->loader, me);
+	return 0;
+}
+
+static void finish(gh_module *m)
+{
+	store_relaxed(&m->loader, 0);
+	gh_mutex_unlock(&m->loading);
+}
+
+/* (S2), (S3) */
+static gh_module_version *put(gh_module *m, gh_module_version *v)
+{
+	lock(m);
+	gh_module_version *old = m->current;
+	store_release(&m->current, v);
+	unlock(m);
+	ghi_lot_wake(&m->count, INT_MAX, 0, NULL, NULL); /* who drains counts without the new one */
+	return old;
+}
+
+static void load(struct ghi_module_load *l)
+{
+	gh_module *m = l->module;
+
+	if ((l->result = begin(m)))
+		return;
+	l->old = m->current; /* its reference is the module's, which nobody else takes away */
+	if ((l->result = ghi_module_make(l)) == 0) { /* (S1) */
+		gh_module_version *v = l->made;
+		v->number = ++m->number;
+		if (l->old && v->state && v->state == l->old->state) {
+			fetch_add_relaxed(&v->refs, 1u);
+			l->old->heir = v;
+		}
+		put(m, v);
+	}
+	finish(m);
+	if (l->result == 0 && l->old)
+		release(l->old);
+	sweep_soon(m);
+}
+
+static void *load_main(void *arg)
+{
+	gh_task_shield();
+	load(arg);
+	return NULL;
+}
+
+int gh_module_load(gh_module *m, const char *path, char *why, size_t size)
+{
+	struct ghi_module_load l = {.module = m, .path = path, .why = why, .size = why ? size : 0};
+	struct ghi_gthread *self = ghi_self();
+
+	if (l.size)
+		*why = 0;
+	if (!good(m) || !path)
+		return -EINVAL;
+	if (!self || !(self->flags & GHI_G_LIGHT)) {
+		load(&l);
+		return l.result;
+	}
+	/* The loader's lock belongs to a thread block, which a light one has not for itself. */
+	gh_task *t = gh_task_spawn(load_main, &l, &own_block);
+	if (!t)
+		return -EAGAIN;
+	gh_task_shield();
+	gh_task_join(t, NULL);
+	gh_task_unshield();
+	return l.result;
+}
+
+static int take_out(gh_module *m)
+{
+	int r = begin(m);
+	if (r)
+		return r;
+	gh_module_version *old = put(m, NULL);
+	finish(m);
+	if (old)
+		release(old);
+	sweep_soon(m);
+	return old ? 0 : -ENOENT;
+}
+
+int gh_module_unload(gh_module *m)
+{
+	return good(m) ? take_out(m) : -EINVAL;
+}
+
+/* ---- life ----------------------------------------------------------------------------------- */
+
+gh_module *gh_module_new(uint32_t interface, void *host)
+{
+	gh_module *m = calloc(1, sizeof(*m));
+	if (!m) {
+		errno = ENOMEM;
+		return NULL;
+	}
+	m->refs = 1;
+	m->interface = interface;
+	m->host = host;
+	ghi_native_lock_init(&m->lock);
+	store_release(&m->magic, GHI_MODULE_MAGIC);
+	return m;
+}
+
+static bool others(void *arg)
+{
+	gh_module *m = arg;
+	return load_acquire(&m->count) > (load_acquire(&m->current) != NULL);
+}
+
+int gh_module_drain(gh_module *m, gh_time at)
+{
+	if (!good(m))
+		return -EINVAL;
+	struct ghi_lot_wait w = {.key = &m->count,
+				 .validate = others,
+				 .arg = m,
+				 .deadline = ghi_native_deadline(at),
+				 .why = GHI_PARK_COND};
+	int r = 0;
+
+	sweep_soon(m);
+	while (others(m) && r != -ETIMEDOUT && r != -ECANCELED)
+		r = ghi_lot_wait(&w);
+	return others(m) ? r : 0;
+}
+
+int gh_module_count(gh_module *m)
+{
+	return good(m) ? (int)load_acquire(&m->count) : -EINVAL;
+}
+
+int gh_module_free(gh_module *m)
+{
+	if (!m)
+		return 0;
+	if (!good(m))
+		return -EINVAL;
+	int r = take_out(m);
+	if (r == -EDEADLK)
+		return r;
+	store_release(&m->magic, 0u);
+	unref(m);
+	return 0;
+}

@@ -109,7 +109,7 @@ NATIVE := $(patsubst integration/native/%.c,$(B)/native/%,$(wildcard integration
 # The examples, as a user would compile them.
 EXAMPLES := $(patsubst docs/examples/%.c,$(B)/examples/%,$(wildcard docs/examples/*.c))
 programs: $(PROGRAMS) $(NATIVE) $(EXAMPLES)
-$(B)/examples/%: docs/examples/%.c $(wildcard include/*.h include/greenhook/*.h) $(B)/libgreenhook.so
+$(B)/examples/%: docs/examples/%.c $(wildcard docs/examples/*.h) $(wildcard include/*.h include/greenhook/*.h) $(B)/libgreenhook.so
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
 	$(Q)[ -e $(B)/libgreenhook.so.0 ] || ln -s libgreenhook.so $(B)/libgreenhook.so.0

@@ -3,42 +3,18 @@ import contextlib
 import os
 import re
 import selectors
-import signal
 import socket
 import subprocess
 import threading
 
 import pytest
 
-from conftest import ROOT, killed_after, need_library
-
-EXAMPLES = ROOT / "build" / "examples"
-LIMIT = 60
-
+from conftest import ROOT, need_library
+from examples import LIMIT, connect, server
 
 @pytest.fixture(autouse=True)
 def built(programs):
     need_library()
-
-
-@contextlib.contextmanager
-def server(name, workers, **env):
-    process = subprocess.Popen([EXAMPLES / name], stdout=subprocess.PIPE, text=True,
-                               env={**os.environ, "GREENHOOK_WORKERS": str(workers), **env})
-    try:
-        with killed_after(process):
-            said = process.stdout.readline()
-        yield process, int(re.fullmatch(r"listening on 127\.0\.0\.1:(\d+)\n", said).group(1))
-        process.send_signal(signal.SIGTERM)
-        out, _ = process.communicate(timeout=LIMIT)
-        assert (process.returncode, out) == (0, "ended\n")
-    finally:
-        process.kill()
-        process.wait()
-
-
-def connect(port):
-    return socket.create_connection(("127.0.0.1", port), timeout=LIMIT)
 
 
 def talk(port, number, failures):

@@ -127,7 +127,7 @@ $(B)/native/%.static: integration/native/%.c integration/programs/check.h $(wild
 	@mkdir -p $(@D)
 	@echo "  CC      $< (static)"
 	$(Q)$(CC) -std=gnu11 -O1 -g -Wall -Wextra -Werror -D_GNU_SOURCE -Iinclude -pthread $(PROGRAM_FLAGS) -o $@ $< \
-		$(B)/libgreenhook.a -ldl -lm
+		$(B)/libgreenhook.a $(if $(SAN),-fsanitize=$(SAN)) -ldl -lm
 $(B)/programs/%: integration/programs/%.c integration/programs/check.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"

@@ -39,6 +39,7 @@ int ps_main(int argc, char **argv);
 int dump_main(int argc, char **argv);
 int stats_main(int argc, char **argv);
 int top_main(int argc, char **argv);
+int trace_main(int argc, char **argv);
 
 /* ask.c: what a process answers at its control socket.  0, or the exit code after one line that
  * says what to do. */

@@ -14,6 +14,7 @@ static const char usage[] =
     "       greenhook dump [--all|--json] PID\n"
     "       greenhook stats [--json|--prometheus] [--sample MS] PID\n"
     "       greenhook top [--seconds S] [--count N] [--sort KEY] PID\n"
+    "       greenhook trace [-d SECONDS] [-o FILE] PID\n"
     "       greenhook report PID\n"
     "       greenhook doctor PROGRAM\n"
     "       greenhook coverage [--markdown|--json]\n"
@@ -35,6 +36,8 @@ static const char help[] =
     "stats     counters of a process: switches, parks by reason, queues, hand-offs;\n"
     "          with --sample, how long threads waited from ready to running\n"
     "top       the same, live; q quits, s sorts\n"
+    "trace     who ran where and when, waits, hand-offs, I/O, for SECONDS (default 5), as JSON\n"
+    "          for ui.perfetto.dev or chrome://tracing\n"
     "report    which calls blocked kernel threads, if it was started with --report\n"
     "doctor    tell whether PROGRAM will run green, and why not (exit 0: yes, 1: no)\n"
     "coverage  print every libc function greenhook replaces, and how\n"
@@ -47,9 +50,9 @@ static const struct command {
 	const char *name;
 	int (*main)(int argc, char **argv);
 } commands[] = {
-    {"run", run_main},	     {"doctor", doctor_main},	  {"ps", ps_main},
-    {"dump", dump_main},     {"stats", stats_main},	  {"top", top_main},
-    {"report", report_main}, {"coverage", coverage_main},
+    {"run", run_main},	   {"doctor", doctor_main}, {"ps", ps_main},
+    {"dump", dump_main},   {"stats", stats_main},   {"top", top_main},
+    {"trace", trace_main}, {"report", report_main}, {"coverage", coverage_main},
 };
 
 int usage_error(const char *format, ...)

@@ -18,6 +18,7 @@
 #include "src/signal.h"
 #include "src/stats.h"
 #include "src/tls.h"
+#include "src/trace.h"
 
 enum { REQUEST = 256, IDLE_MS = 2000, LONGEST_ANSWER_SECONDS = 120 };
 
@@ -31,6 +32,7 @@ static struct {
 	uint64_t looked;	  /* monitor only: when it last looked itself */
 	uint64_t refused;	  /* monitor only: when it could not make a thread */
 	int peer;		  /* who is served; -1: nobody */
+	bool keeps_peer;	  /* somebody else hangs up on him */
 	struct ghi_answer answer; /* one request at a time */
 } control = {.wake = -1, .peer = -1};
 
@@ -78,14 +80,18 @@ static void answer_hello(struct ghi_answer *a, unsigned long arg)
 		       ghi_runtime_count(), kernel_threads);
 }
 
+/* The peer is the trace's from then on. */
+static void answer_trace(struct ghi_answer *a, unsigned long arg)
+{
+	control.keeps_peer = ghi_trace_begin(a, arg);
+}
+
 static const struct request {
 	const char *name;
 	void (*answer)(struct ghi_answer *a, unsigned long arg);
 } requests[] = {
-    {"hello", answer_hello},
-    {"report", answer_report},
-    {"dump", ghi_inspect_dump},
-    {"stats", ghi_stats_answer},
+    {"hello", answer_hello},	 {"report", answer_report}, {"dump", ghi_inspect_dump},
+    {"stats", ghi_stats_answer}, {"trace", answer_trace},
 };
 
 /* "NAME" or "NAME NUMBER", the number of at most nine digits. */
@@ -189,9 +195,11 @@ static void *control_main(void *arg)
 			return arg;
 		if (fd >= 0) {
 			store_release(&control.peer, fd);
+			control.keeps_peer = false;
 			serve(fd);
 			store_release(&control.peer, -1);
-			ghi_control_hang_up(fd);
+			if (!control.keeps_peer)
+				ghi_control_hang_up(fd);
 		} else if (fd != -EAGAIN && fd != -EINTR && fd != -EACCES && fd != -ECONNABORTED) {
 			pause_a_little();
 		}
@@ -283,5 +291,6 @@ void ghi_control_after_fork(void)
 		ghi_poller_drop(control.peer);
 	control.wake = control.peer = -1;
 	ghi_stats_after_fork();
+	ghi_trace_after_fork();
 	ghi_control_socket_forget();
 }

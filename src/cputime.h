@@ -17,7 +17,11 @@
 #include "src/sched.h"
 
 /* What a switch has to do that it rarely has: 0 until somebody asks. */
-enum { GHI_SWITCH_CHARGED = 1, GHI_SWITCH_WATCHED = 2 /* stats.h */ };
+enum {
+	GHI_SWITCH_CHARGED = 1,
+	GHI_SWITCH_WATCHED = 2, /* stats.h */
+	GHI_SWITCH_TRACED = 4,	/* trace.h */
+};
 extern uint32_t ghi_cputime_exact;
 
 /* By the worker itself, for the gthread whose time it was. */

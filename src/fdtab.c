@@ -2,10 +2,12 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 
+#include "src/base/probe.h"
 #include "src/fdtab.h"
 #include "src/park.h"
 #include "src/poller.h"
 #include "src/sched.h"
+#include "src/trace.h"
 
 enum { CHUNK = GHI_FD_CHUNK, CHUNKS = GHI_FD_CHUNKS };
 
@@ -74,6 +76,9 @@ void ghi_fd_fire(int fd, uint32_t generation, uint32_t events, struct ghi_gthrea
 	struct ghi_fd *e = ghi_fd_peek(fd);
 	unsigned dirs = 0;
 
+	GHI_PROBE2(event, GHI_OF(fd), GHI_OF(events));
+	if (ghi_trace_on())
+		ghi_trace_event(fd, events);
 	if (!e)
 		return;
 	bool final = events & (EPOLLERR | EPOLLHUP);

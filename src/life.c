@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/probe.h"
 #include "src/cancel.h"
 #include "src/life.h"
 #include "src/lot.h"
@@ -14,6 +15,7 @@
 #include "src/signal.h"
 #include "src/sync/sync.h"
 #include "src/tls.h"
+#include "src/trace.h"
 
 /* The outermost frame that libc's unwinder jumps to at the end of pthread_exit. */
 extern void __pthread_register_cancel(__pthread_unwind_buf_t *);
@@ -120,6 +122,9 @@ void ghi_life_begin(struct ghi_gthread *g, uint64_t mask)
 	ghi_nosig_enter();
 	store_relaxed(&g->sigmask, mask);
 	ghi_signal_thread_begins(g);
+	GHI_PROBE2(spawn, GHI_IN(g->id), GHI_IN(g->start));
+	if (ghi_trace_on())
+		ghi_trace_spawn(g);
 	ghi_ready(g);
 	ghi_nosig_leave();
 }

@@ -4,6 +4,7 @@
 #include <linux/sched.h>
 #include <stdlib.h>
 
+#include "src/base/probe.h"
 #include "src/blocked.h"
 #include "src/control.h"
 #include "src/cputime.h"
@@ -16,6 +17,7 @@
 #include "src/sched.h"
 #include "src/signal.h"
 #include "src/timer.h"
+#include "src/trace.h"
 
 #define GHI_SLICE	   (10 * GHI_MS) /* run time after which others get another kernel thread */
 #define GHI_SLICE_AGAIN	   (2 * GHI_MS)	 /* for one that used up its slice shortly before */
@@ -112,10 +114,16 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 		episode = ghi_blocked_begin((struct ghi_worker *)s->seen_owner,
 					    (seen & GHI_SLOT_PHASE) == GHI_SLOT_BLOCKED, s->seen_at,
 					    s->seen_cpu_last);
+	/* Before it goes on without the slot. */
+	uint64_t at = ghi_trace_on() ? ghi_now() : 0;
 	if (!ghi_slot_take(&s->owner, seen)) { /* (M1) */
 		ghi_blocked_keep(episode, false, false);
 		return false;
 	}
+	g = s->running; /* nobody else can change it now */
+	GHI_PROBE3(handoff, GHI_OF(s->index), GHI_OF(g ? g->id : 0), GHI_OF(asleep));
+	if (at)
+		ghi_trace_handoff(s, (struct ghi_worker *)s->seen_owner, asleep, at);
 	if (asleep) {
 		ghi_monitor_stats.handoffs_asleep++;
 	} else {

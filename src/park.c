@@ -1,4 +1,5 @@
 /* The sleeper's side of the park protocol; see park.h and proto/park_word.h. */
+#include "src/base/probe.h"
 #include "src/deadlock.h"
 #include "src/monitor.h"
 #include "src/park.h"
@@ -22,6 +23,7 @@ static void commit_park(struct ghi_gthread *left, struct ghi_worker *w)
 
 uint32_t ghi_park(struct ghi_gthread *self)
 {
+	GHI_PROBE3(park, GHI_IN(self->id), GHI_OF(self->reason), GHI_IN(self->waits_for));
 	if (!ghi_wake_notified(&self->wake))
 		ghi_sched_leave(self, commit_park); /* (P3) */
 	self->reason = GHI_PARK_NONE;

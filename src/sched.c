@@ -2,6 +2,7 @@
  *
  * Lock order: nothing here is held over a switch; the locks of the two queues are leaves.
  */
+#include "src/base/probe.h"
 #include "src/cputime.h"
 #include "src/own.h"
 #include "src/park.h"
@@ -10,6 +11,7 @@
 #include "src/sched.h"
 #include "src/signal.h"
 #include "src/timer.h"
+#include "src/trace.h"
 
 struct ghi_slot *ghi_slots;
 unsigned ghi_nslots;
@@ -120,6 +122,17 @@ static void push_local(struct ghi_slot *s, struct ghi_gthread *g)
 		ghi_sched_inbox_push(g);
 }
 
+/* Somebody asks what is made ready, and when. */
+static __attribute__((noinline)) void ready_rare(struct ghi_gthread *g)
+{
+	for (; g; g = g->next) {
+		if (load_relaxed(&ghi_stats_watching))
+			g->ready_at = ghi_now();
+		if (ghi_trace_on())
+			ghi_trace_ready(g);
+	}
+}
+
 void ghi_ready_batch(struct ghi_gthread *g)
 {
 	struct ghi_gthread *self = ghi_self();
@@ -128,21 +141,23 @@ void ghi_ready_batch(struct ghi_gthread *g)
 
 	if (!g)
 		return;
-	if (__builtin_expect(load_relaxed(&ghi_stats_watching), 0))
-		for (struct ghi_gthread *each = g; each; each = each->next)
-			each->ready_at = ghi_now();
 	/* A worker asleep in the poller may have been handed a slot this very moment, by another
 	 * thread or by its own call below; it becomes the holder only when it is awake. */
 	if (s && (self->flags & GHI_G_NATIVE) && !w->in_sched)
 		s = NULL;
+	if (__builtin_expect(
+		load_relaxed(&ghi_cputime_exact) & (GHI_SWITCH_WATCHED | GHI_SWITCH_TRACED), 0))
+		ready_rare(g);
 	if (s && w->in_sched) {
 		for (struct ghi_gthread *next; g; g = next) {
 			next = g->next;
+			GHI_PROBE1(ready, GHI_IN(g->id));
 			push_local(s, g);
 		}
 	} else if (s && ghi_slot_enter(&s->owner, (uintptr_t)w)) {
 		for (struct ghi_gthread *next; g; g = next) {
 			next = g->next;
+			GHI_PROBE1(ready, GHI_IN(g->id));
 			push_local(s, g);
 		}
 		ghi_slot_leave(&s->owner, (uintptr_t)w);
@@ -151,6 +166,7 @@ void ghi_ready_batch(struct ghi_gthread *g)
 			w->slot = s = NULL; /* taken by the monitor while this gthread ran */
 		for (struct ghi_gthread *next; g; g = next) {
 			next = g->next;
+			GHI_PROBE1(ready, GHI_IN(g->id));
 			ghi_sched_inbox_push(g);
 		}
 	}
@@ -352,6 +368,8 @@ static __attribute__((noinline)) void switch_rare(struct ghi_worker *w, struct g
 		ghi_cputime_charge(w, from);
 	if (rare & GHI_SWITCH_WATCHED && w->slot)
 		ghi_stats_resumed(&w->slot->stats, to);
+	if (rare & GHI_SWITCH_TRACED)
+		ghi_trace_switch(w, from, to);
 }
 
 static __attribute__((noinline)) void switch_mask(struct ghi_worker *w, struct ghi_gthread *to)
@@ -385,6 +403,7 @@ static void switch_to(struct ghi_worker *w, struct ghi_gthread *from, struct ghi
 	w->left = from;
 	if (__builtin_expect(rare || !s, 0))
 		switch_rare(w, from, to, rare);
+	GHI_PROBE2(switch, GHI_IN(from->id), GHI_IN(to->id));
 	w->current = to;
 	to->worker = w;
 	if (__builtin_expect(to->sigmask != w->kmask, 0))

@@ -34,6 +34,8 @@
 #define cas_release(p, exp, v)                                                                     \
 	__atomic_compare_exchange_n((p), (exp), (v), false, __ATOMIC_RELEASE, __ATOMIC_RELAXED)
 #define fence_seq_cst() __atomic_thread_fence(__ATOMIC_SEQ_CST)
+#define fence_release() __atomic_thread_fence(__ATOMIC_RELEASE)
+#define fence_acquire() __atomic_thread_fence(__ATOMIC_ACQUIRE)
 
 #if defined(__x86_64__)
 #define cpu_relax() __builtin_ia32_pause()

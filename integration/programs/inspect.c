@@ -1,10 +1,12 @@
 /* Threads that wait for one thing of each kind, for `greenhook dump`; "deadlock": two that wait for
- * each other's mutex; "many N": N of them at one place.  Ends when its stdin does. */
+ * each other's mutex; "many N": N of them at one place; "turns", "storm": two that wake each other.
+ * Ends when its stdin does. */
 #include "check.h"
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <sched.h>
 #include <semaphore.h>
 #include <signal.h>
 #include <sys/socket.h>
@@ -197,6 +199,46 @@ void *computes(void *arg)
 	return arg;
 }
 
+/* One wakes the other, and waits for it: with a short sleep now and then, or without. */
+static sem_t mine, yours;
+static int restless;
+
+static void *takes_turns(sem_t *wait, sem_t *post)
+{
+	for (int i = 0;; i++) {
+		sem_wait(wait);
+		if (!restless && i % 20 == 0)
+			usleep(500);
+		sem_post(post);
+	}
+	return NULL;
+}
+
+void *first_turn(void *arg)
+{
+	return takes_turns(&mine, &yours);
+}
+
+void *second_turn(void *arg)
+{
+	return takes_turns(&yours, &mine);
+}
+
+/* In the kernel again and again, by a call that nobody sees. */
+void *stays_in_the_kernel(void *arg)
+{
+	struct timespec ts = {.tv_nsec = 20000000};
+	while (!stop) {
+		long r;
+		__asm__ volatile("syscall"
+				 : "=a"(r)
+				 : "0"(SYS_nanosleep), "D"(&ts), "S"(NULL)
+				 : "rcx", "r11", "memory");
+		sched_yield();
+	}
+	return arg;
+}
+
 static void listen_somewhere(void)
 {
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -260,6 +302,14 @@ int main(int argc, char **argv)
 		pthread_t one = spawn(a_while, NULL), other = spawn(b_while, NULL);
 		join(one);
 		join(other);
+	} else if (!strcmp(what, "turns") || !strcmp(what, "storm")) {
+		restless = !strcmp(what, "storm");
+		sem_init(&mine, 0, 1);
+		sem_init(&yours, 0, 0);
+		spawn(first_turn, NULL);
+		spawn(second_turn, NULL);
+	} else if (!strcmp(what, "kernel")) {
+		spawn(stays_in_the_kernel, NULL);
 	} else if (!strcmp(what, "hang")) {
 		for (int i = 0; i < 3; i++)
 			spawn(computes, NULL);

@@ -17,6 +17,7 @@
 
 #include <greenhook/base.h>
 #include <greenhook/chan.h>
+#include <greenhook/error.h>
 #include <greenhook/file.h>
 #include <greenhook/future.h>
 #include <greenhook/group.h>

@@ -126,6 +126,11 @@ def test_groups_and_futures(every, native):
     native("group", env={"GREENHOOK": "0"})
 
 
+def test_errors_say_what_happened_and_where(every, native):
+    every("error", timeout=60)
+    native("error", env={"GREENHOOK": "0"}, timeout=60)
+
+
 def test_all_sorts_of_threads_share_channels_and_locks(every):
     every("mix")
 

@@ -214,5 +214,6 @@ Suite *suite_native_select(void);
 Suite *suite_native_net(void);
 Suite *suite_native_file(void);
 Suite *suite_native_module(void);
+Suite *suite_native_error(void);
 
 #endif

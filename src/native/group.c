@@ -12,6 +12,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include <greenhook/error.h>
 #include <greenhook/group.h>
 #include "src/lot.h"
 #include "src/native/task_int.h"
@@ -27,7 +28,8 @@ struct gh_group {
 	ghi_lock_t lock;
 	uint32_t count; /* members that have not ended; waited for by address; under the lock */
 	bool cancelled;
-	int error; /* the first one */
+	int error;	      /* the first one */
+	struct gh_error *why; /* whose value this is; NULL: it gave none, or it was taken */
 	struct ghi_list members;
 	struct gh_group *parent;
 	struct ghi_list parts, in_parent; /* under the parent's lock */
@@ -132,30 +134,47 @@ int ghi_group_enter(gh_group *g, gh_task *t)
 	return r;
 }
 
-void ghi_group_leave(gh_task *t)
+struct gh_error *ghi_group_leave(gh_task *t, int r)
 {
 	gh_group *g = t->group;
+	struct ghi_gthread *ready = NULL;
+	struct gh_error *dropped = t->error;
+
+	t->error = NULL;
 	lock(g);
 	ghi_list_remove(&t->in_group);
-	unlock(g);
-}
-
-void ghi_group_ended(gh_group *g, void *result)
-{
-	struct ghi_gthread *ready = NULL;
-	int r = (int)(intptr_t)result;
-	lock(g);
 	if (r < 0 && !g->error) {
+		struct gh_error *old = g->why; /* of an earlier use, which nobody took */
 		g->error = r;
+		g->why = dropped;
+		dropped = old;
 		if (g->flags & GH_GROUP_CANCEL_ON_ERROR)
 			cancel_locked(g, &ready);
 	}
-	bool last = --g->count == 0;
 	ghi_unlock(&g->lock);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
+	return dropped;
+}
+
+void ghi_group_ended(gh_group *g)
+{
+	lock(g);
+	bool last = --g->count == 0;
+	unlock(g);
 	if (last) /* an address: the group may be gone */
 		ghi_lot_wake(&g->count, INT_MAX, 0, NULL, NULL);
+}
+
+gh_error *gh_group_error(gh_group *g)
+{
+	if (!good(g))
+		return NULL;
+	lock(g);
+	gh_error *e = g->why;
+	g->why = NULL;
+	unlock(g);
+	return e;
 }
 
 static void *member_main(void *arg)
@@ -268,6 +287,7 @@ int gh_group_free(gh_group *g)
 		unlock(g->parent);
 	}
 	store_release(&g->magic, 0u);
+	gh_error_unref(g->why);
 	free(g);
 	return 0;
 }

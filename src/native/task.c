@@ -4,6 +4,7 @@
  * ghi_task_ops.  Must not know: groups' members, hooks.
  */
 #include <errno.h>
+#include <greenhook/error.h>
 #include <limits.h>
 #include <pthread.h>
 #include <string.h>
@@ -57,9 +58,12 @@ static void leaves(gh_task *t)
 		;
 	if (t->at_end)
 		t->at_end(t->arg, t->failed);
+	struct ghi_gthread *self = ghi_self();
+	void *result = self && self->task == t ? self->result : t->result;
+	struct gh_error *dropped = NULL;
 	ghi_nosig_enter();
 	if (t->group)
-		ghi_group_leave(t);
+		dropped = ghi_group_leave(t, t->failed ? -ENOTRECOVERABLE : (int)(intptr_t)result);
 	ghi_lock(&t->lock);
 	t->over = true;
 	t->g = NULL;
@@ -67,6 +71,7 @@ static void leaves(gh_task *t)
 	ghi_unlock(&t->lock);
 	ghi_alarm_end(&t->alarm); /* which may want the lock this very moment */
 	ghi_nosig_leave();
+	gh_error_unref(dropped);
 }
 
 static void left(gh_task *t, void *result)
@@ -98,14 +103,13 @@ static void tell_shutdown(uint32_t alive)
 static void ended(gh_task *t)
 {
 	struct gh_group *group = t->group;
-	void *result = t->result;
 	/* Before a joiner, who may ask how many are left. */
 	uint32_t alive = fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1);
 	store_release(&t->ended, 1u);
 	ghi_lot_wake(&t->ended, INT_MAX, 0, NULL, NULL); /* an address: it may be gone */
 	ghi_task_unref(t);
 	if (group)
-		ghi_group_ended(group, result);
+		ghi_group_ended(group);
 	tell_shutdown(alive);
 }
 
@@ -159,8 +163,8 @@ static int start_green(gh_task *t, const gh_task_opts *o)
 	if (!r && self && self->own && !ghi_worker_start_own(g)) {
 		r = -EAGAIN;
 		if (t->group) {
-			ghi_group_leave(t);
-			ghi_group_ended(t->group, NULL);
+			ghi_group_leave(t, 0);
+			ghi_group_ended(t->group);
 		}
 	}
 	if (r) {
@@ -381,6 +385,7 @@ void ghi_native_after_fork(struct gh_task *survivor)
 	if (!survivor)
 		return;
 	survivor->lock = 0;
+	survivor->error = NULL;
 	survivor->group = NULL; /* its other members are gone, and whoever waits for them */
 	survivor->alarm.timer.heap = NULL;
 	survivor->alarm.firing = 0;

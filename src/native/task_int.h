@@ -55,6 +55,7 @@ struct gh_task {
 	struct gh_group *group;
 	struct ghi_list in_group;
 	bool hit;
+	struct gh_error *error;	  /* by itself: gh_group_fail; the group's when it leaves */
 	struct ghi_kwait *kernel; /* while it runs as a kernel thread */
 	struct gh_task *next;	  /* pool; list of those on kernel threads */
 };
@@ -84,8 +85,10 @@ void ghi_task_cancel_locked(gh_task *t, int why);
 /* group.c */
 /* 0, or -ECANCELED: the group takes no members any more.  Before the task runs. */
 int ghi_group_enter(struct gh_group *group, gh_task *t);
-void ghi_group_leave(gh_task *t); /* by itself */
-void ghi_group_ended(struct gh_group *group, void *result);
+/* By itself, or instead of it when it does not run at all.  result: a negative errno is a failure.
+ * Signals deferred; what was dropped, for gh_error_unref without them. */
+struct gh_error *ghi_group_leave(gh_task *t, int result);
+void ghi_group_ended(struct gh_group *group);
 
 /* task_pool.c */
 gh_task *ghi_task_alloc(void);

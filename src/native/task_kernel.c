@@ -91,8 +91,8 @@ int ghi_task_start_kernel(gh_task *t, const gh_task_opts *o)
 		return 0;
 	unlist(t);
 	if (t->group) {
-		ghi_group_leave(t);
-		ghi_group_ended(t->group, NULL);
+		ghi_group_leave(t, 0);
+		ghi_group_ended(t->group);
 	}
 	return -EAGAIN;
 }

@@ -1,6 +1,7 @@
 /* Mutexes, read-write locks, spin locks, once: ours when private or robust, libc's when shared. */
 #include "hooks/hook.h"
 #include "src/sync/sync.h"
+#include "src/warn.h"
 
 EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
 {
@@ -69,9 +70,24 @@ EXPORT int pthread_once(pthread_once_t *o, ghi_void_fn f)
 	return ghi_once(o, f);
 }
 
+static inline void count_spin(int delta)
+{
+	if (__builtin_expect(ghi_config.warn, 0))
+		ghi_warn_spin(ghi_self(), delta);
+}
+
 EXPORT int pthread_spin_trylock(pthread_spinlock_t *l)
 {
-	return REAL(pthread_spin_trylock)(l);
+	int r = REAL(pthread_spin_trylock)(l);
+	if (r == 0)
+		count_spin(1);
+	return r;
+}
+
+EXPORT int pthread_spin_unlock(pthread_spinlock_t *l)
+{
+	count_spin(-1);
+	return REAL(pthread_spin_unlock)(l);
 }
 
 EXPORT int pthread_spin_lock(pthread_spinlock_t *l)
@@ -79,8 +95,10 @@ EXPORT int pthread_spin_lock(pthread_spinlock_t *l)
 	/* The holder may be a gthread that waits for this very slot. */
 	for (;;) {
 		for (int i = 0; i < 100; i++) {
-			if (REAL(pthread_spin_trylock)(l) == 0)
+			if (REAL(pthread_spin_trylock)(l) == 0) {
+				count_spin(1);
 				return 0;
+			}
 			cpu_relax();
 		}
 		if (ghi_self())

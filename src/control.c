@@ -19,6 +19,7 @@
 #include "src/stats.h"
 #include "src/tls.h"
 #include "src/trace.h"
+#include "src/warn.h"
 
 enum { REQUEST = 256, IDLE_MS = 2000, LONGEST_ANSWER_SECONDS = 120 };
 
@@ -170,8 +171,10 @@ static void *control_main(void *arg)
 	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-ctl");
 	for (;;) {
-		if (xchg_acq_rel(&control.errand, 0u))
+		if (xchg_acq_rel(&control.errand, 0u)) {
+			ghi_warn_tell();
 			ghi_deadlock_tell();
+		}
 		struct pollfd p[2] = {{ghi_control_socket(), POLLIN, 0},
 				      {control.stays ? control.wake : -1, POLLIN, 0}};
 		struct timespec idle = ghi_ns_to_ts(IDLE_MS * GHI_MS);

@@ -21,6 +21,7 @@ enum {
 	GHI_SWITCH_CHARGED = 1,
 	GHI_SWITCH_WATCHED = 2, /* stats.h */
 	GHI_SWITCH_TRACED = 4,	/* trace.h */
+	GHI_SWITCH_WARNED = 8,	/* warn.h */
 };
 extern uint32_t ghi_cputime_exact;
 

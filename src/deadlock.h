@@ -51,6 +51,9 @@ struct ghi_deadlock_edge {
 	bool only_owner; /* nobody but the owner can end it: his unlock, his end */
 	uint32_t met;	 /* by which walk */
 };
+struct ghi_inspect_stack;
+/* The frames of the program. */
+void ghi_deadlock_print_stack(const struct ghi_inspect_stack *s);
 void ghi_deadlock_print(const struct ghi_deadlock_edge *ring, unsigned length);
 
 #endif

@@ -30,18 +30,22 @@ static bool is_ours(uintptr_t ip)
 	return module && module == ghi_unwind_module((uintptr_t)is_ours, &mine);
 }
 
-static void print_stack(const struct ghi_gthread *g)
+void ghi_deadlock_print_stack(const struct ghi_inspect_stack *s)
 {
-	static struct ghi_inspect_stack s;
 	static uintptr_t ips[GHI_INSPECT_FRAMES];
-	int n, from = 0;
+	int from = 0, n = ghi_inspect_stack_ips(s, ips);
 
-	ghi_inspect_stack_of(g, &s);
-	n = ghi_inspect_stack_ips(&s, ips);
 	while (from + 1 < n && is_ours(ips[from + 1]))
 		from++;
 	for (int i = from; i < n && !(i > from && is_ours(ips[i])); i++)
 		print_frame(i - from, ips[i], i > 0);
+}
+
+static void print_stack(const struct ghi_gthread *g)
+{
+	static struct ghi_inspect_stack s;
+	ghi_inspect_stack_of(g, &s);
+	ghi_deadlock_print_stack(&s);
 }
 
 void ghi_deadlock_print(const struct ghi_deadlock_edge *ring, unsigned length)

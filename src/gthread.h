@@ -196,6 +196,8 @@ struct ghi_gthread {
 	uint64_t fork_mask;   /* signal mask to return to after a fork */
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
+	uint16_t spins;	 /* warn.h: spin locks that it holds */
+	bool marked : 1, warned_spin : 1, warned_stack : 1; /* warn.h */
 	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
 	struct ghi_prio prio;	       /* what it believes its scheduling parameters are */
 	void *away;		       /* lot.c: its waits that handlers run in */

@@ -16,6 +16,7 @@
 #include "src/sync/sync.h"
 #include "src/tls.h"
 #include "src/trace.h"
+#include "src/warn.h"
 
 /* The outermost frame that libc's unwinder jumps to at the end of pthread_exit. */
 extern void __pthread_register_cancel(__pthread_unwind_buf_t *);
@@ -123,6 +124,8 @@ void ghi_life_begin(struct ghi_gthread *g, uint64_t mask)
 	store_relaxed(&g->sigmask, mask);
 	ghi_signal_thread_begins(g);
 	GHI_PROBE2(spawn, GHI_IN(g->id), GHI_IN(g->start));
+	if (__builtin_expect(ghi_config.warn, 0))
+		ghi_warn_begin(g);
 	if (ghi_trace_on())
 		ghi_trace_spawn(g);
 	ghi_ready(g);

@@ -31,6 +31,7 @@
 #include "src/timer.h"
 #include "src/tls.h"
 #include "src/unwind.h"
+#include "src/warn.h"
 
 /* Locks with deadlines are used before the runtime starts, and in programs where it never does. */
 static int raw_clock_gettime(clockid_t clock, struct timespec *ts)
@@ -253,6 +254,7 @@ static int start(void)
 	/* 8. Signals and reports. */
 	ghi_crash_prepare();
 	ghi_control_open();
+	ghi_warn_start();
 	if (ghi_config.report)
 		ghi_blocked_start();
 	ghi_signal_start(ghi_runtime_main_gthread);
@@ -369,6 +371,7 @@ void ghi_runtime_fork_child(void)
 	ghi_control_after_fork();
 	ghi_unwind_after_fork();
 	ghi_deadlock_after_fork();
+	ghi_warn_after_fork();
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		ghi_timers_after_fork(ghi_slots[i].timers);
 	if (self != &initial)

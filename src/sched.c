@@ -12,6 +12,7 @@
 #include "src/signal.h"
 #include "src/timer.h"
 #include "src/trace.h"
+#include "src/warn.h"
 
 struct ghi_slot *ghi_slots;
 unsigned ghi_nslots;
@@ -370,6 +371,8 @@ static __attribute__((noinline)) void switch_rare(struct ghi_worker *w, struct g
 		ghi_stats_resumed(&w->slot->stats, to);
 	if (rare & GHI_SWITCH_TRACED)
 		ghi_trace_switch(w, from, to);
+	if (rare & GHI_SWITCH_WARNED)
+		ghi_warn_look(from);
 }
 
 static __attribute__((noinline)) void switch_mask(struct ghi_worker *w, struct ghi_gthread *to)

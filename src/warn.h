@@ -1,0 +1,31 @@
+/* Warnings that somebody asked for (GREENHOOK_WARN): of what works, and will be slow or crash one
+ * day.
+ *
+ * Owns: what was seen and is still to be told.  Called by: sched.c and life.c (look), hooks/mutex.c
+ * (spin locks), control.c (tell).  Must not know: who asked.
+ *
+ *   - a gthread parks while it holds a spin lock: who wants that lock spins meanwhile;
+ *   - a gthread has used more than nine tenths of its stack: a pattern lies there, which is looked
+ *     at when its stack is left and at its end.
+ *
+ * The switch calls this only when GHI_SWITCH_WARNED is set.  It writes down and goes on; the thread
+ * of control.c tells, with a backtrace when the gthread still stands there.
+ */
+#ifndef GHI_WARN_H
+#define GHI_WARN_H
+
+#include "src/gthread.h"
+
+/* When the runtime starts. */
+void ghi_warn_start(void);
+/* A new gthread, before it runs. */
+void ghi_warn_begin(struct ghi_gthread *g);
+/* It leaves its stack, or ends. */
+void ghi_warn_look(struct ghi_gthread *g);
+/* It has taken (+1) or given back a spin lock. */
+void ghi_warn_spin(struct ghi_gthread *self, int delta);
+/* On the control thread. */
+void ghi_warn_tell(void);
+void ghi_warn_after_fork(void);
+
+#endif

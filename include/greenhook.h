@@ -21,6 +21,7 @@
 #include <greenhook/file.h>
 #include <greenhook/future.h>
 #include <greenhook/group.h>
+#include <greenhook/memory.h>
 #include <greenhook/module.h>
 #include <greenhook/net.h>
 #include <greenhook/panic.h>

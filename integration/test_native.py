@@ -131,6 +131,17 @@ def test_errors_say_what_happened_and_where(every, native):
     native("error", env={"GREENHOOK": "0"}, timeout=60)
 
 
+def test_a_program_s_allocator(every, native):
+    every("memory")
+    native("memory", env={"GREENHOOK": "0"})
+
+
+def test_objects_lie_where_the_program_wants_them():
+    for source in (ROOT / "src/native").glob("*.[ch]"):
+        if source.name != "memory.c":
+            assert not re.search(r"(?<!\w)(malloc|calloc|realloc|free|strdup|asprintf)\(", source.read_text()), source
+
+
 def test_all_sorts_of_threads_share_channels_and_locks(every):
     every("mix")
 

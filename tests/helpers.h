@@ -215,5 +215,6 @@ Suite *suite_native_net(void);
 Suite *suite_native_file(void);
 Suite *suite_native_module(void);
 Suite *suite_native_error(void);
+Suite *suite_native_memory(void);
 
 #endif

@@ -4,8 +4,8 @@
  * know: how a wait is ended (src/cancel.c, src/kwait.h).
  */
 #include <errno.h>
-#include <stdlib.h>
 
+#include "src/native/memory.h"
 #include "src/native/task_int.h"
 
 void ghi_task_cancel_locked(gh_task *t, int why)
@@ -128,7 +128,7 @@ int gh_defer(void (*fn)(void *), void *arg)
 		return -EINVAL;
 	if (!t)
 		return -EPERM;
-	struct ghi_deferred *d = malloc(sizeof(*d));
+	struct ghi_deferred *d = ghi_malloc(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
 	*d = (struct ghi_deferred){t->deferred, fn, arg};
@@ -146,7 +146,7 @@ int gh_defer_pop(bool run)
 		return -ENOENT;
 	taken = *d;
 	t->deferred = d->next;
-	free(d);
+	ghi_free(d);
 	if (run)
 		taken.fn(taken.arg);
 	return 0;

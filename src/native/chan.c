@@ -4,9 +4,9 @@
  * know: descriptors, tasks.
  */
 #include <errno.h>
-#include <stdlib.h>
 
 #include "src/native/chan.h"
+#include "src/native/memory.h"
 
 /* ---- life -------------------------------------------------------------------------------------
  */
@@ -22,11 +22,11 @@ gh_chan *gh_chan_new(size_t size, size_t capacity)
 		errno = EINVAL;
 		return NULL;
 	}
-	gh_chan *c = calloc(1, sizeof(*c));
-	char *ring = bytes ? malloc(bytes) : NULL;
+	gh_chan *c = ghi_zalloc(sizeof(*c));
+	char *ring = bytes ? ghi_malloc(bytes) : NULL;
 	if (!c || (bytes && !ring)) {
-		free(c);
-		free(ring);
+		ghi_free(c);
+		ghi_free(ring);
 		errno = ENOMEM;
 		return NULL;
 	}
@@ -56,8 +56,8 @@ void gh_chan_unref(gh_chan *c)
 	store_relaxed(&c->magic, 0u);
 	ghi_unlock(&c->lock);
 	ghi_nosig_leave();
-	free(c->core.ring);
-	free(c);
+	ghi_free(c->core.ring);
+	ghi_free(c);
 }
 
 static ghi_lock_t renewing;
@@ -140,7 +140,7 @@ int ghi_chan_grow(gh_chan *c)
 
 	if (__builtin_mul_overflow(more, c->core.size, &bytes) || bytes > PTRDIFF_MAX)
 		return -ENOMEM;
-	char *ring = malloc(bytes ? bytes : 1), *old = ring;
+	char *ring = ghi_malloc(bytes ? bytes : 1), *old = ring;
 	if (!ring)
 		return -ENOMEM;
 	ghi_nosig_enter();
@@ -159,7 +159,7 @@ int ghi_chan_grow(gh_chan *c)
 	}
 	ghi_unlock(&c->lock);
 	ghi_nosig_leave();
-	free(old);
+	ghi_free(old);
 	return 0;
 }
 
@@ -202,7 +202,7 @@ static enum ghi_chan_did meet(const struct op *op, struct ghi_chan_node *n)
 		ghi_ready_batch(ready);
 	ghi_nosig_leave();
 	if (__builtin_expect(unused != NULL, 0))
-		free(unused);
+		ghi_free(unused);
 	return did;
 }
 

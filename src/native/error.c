@@ -5,10 +5,10 @@
  */
 #include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "src/native/error.h"
+#include "src/native/memory.h"
 #include "src/native/task_int.h"
 
 /* What there is to say when there is no memory to say it. */
@@ -28,7 +28,7 @@ gh_error *ghi_error_make(gh_error *cause, int code, uintptr_t at, const char *fm
 	int n = vsnprintf(NULL, 0, fmt, ap);
 	size_t text = n < 0 ? 1 : (size_t)n + 1;
 	size_t room = cause ? 0 : ghi_trace_room();
-	struct gh_error *e = malloc(sizeof(*e) + text + room);
+	struct gh_error *e = ghi_malloc(sizeof(*e) + text + room);
 	if (!e) {
 		va_end(again);
 		return cause ? cause : &no_memory;
@@ -87,7 +87,7 @@ void gh_error_unref(gh_error *e)
 	       fetch_add_acq_rel(&e->refs, (uint32_t)-1) == 1) {
 		gh_error *cause = e->cause;
 		store_release(&e->magic, 0u);
-		free(e);
+		ghi_free(e);
 		e = cause;
 	}
 }
@@ -171,17 +171,17 @@ int gh_error_print(const gh_error *e, FILE *file)
 	if (!file)
 		return -EINVAL;
 	enum { USUALLY = 16 << 10 }; /* names are looked for in files: once, if possible */
-	char *text = malloc(USUALLY);
+	char *text = ghi_malloc(USUALLY);
 	int64_t n = text ? gh_error_text(e, text, USUALLY) : 0;
 	if (n >= USUALLY) {
-		free(text);
-		if ((text = malloc((size_t)n + 1)))
-			gh_error_text(e, text, (size_t)n + 1);
+		char *more = ghi_realloc(text, (size_t)n + 1);
+		if (more)
+			gh_error_text(e, text = more, (size_t)n + 1);
 	}
 	if (!text) /* the message at least */
 		return fprintf(file, "%s\n", gh_error_message(e)) < 0 ? -EIO : 0;
 	int r = fputs(text, file) < 0 ? -EIO : 0;
-	free(text);
+	ghi_free(text);
 	return r;
 }
 

@@ -8,7 +8,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -16,6 +15,7 @@
 #include <greenhook/file.h>
 #include "src/base/config.h"
 #include "src/native/io.h"
+#include "src/native/memory.h"
 #include "src/signal.h"
 
 #ifndef RWF_NOWAIT
@@ -179,7 +179,7 @@ struct entry { /* getdents64(2) */
 gh_dir *gh_dir_open(const char *path)
 {
 	int fd = gh_open(path, O_RDONLY | O_DIRECTORY, 0);
-	gh_dir *d = fd < 0 ? NULL : malloc(sizeof(*d));
+	gh_dir *d = fd < 0 ? NULL : ghi_malloc(sizeof(*d));
 	if (!d) {
 		if (fd >= 0)
 			ghi_sys(SYS_close, fd);
@@ -223,5 +223,5 @@ void gh_dir_close(gh_dir *d)
 	d->magic = 0;
 	ghi_fd_forget(d->fd);
 	ghi_sys(SYS_close, d->fd);
-	free(d);
+	ghi_free(d);
 }

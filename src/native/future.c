@@ -8,9 +8,9 @@
 #include <errno.h>
 #include <greenhook/future.h>
 #include <limits.h>
-#include <stdlib.h>
 
 #include "src/lot.h"
+#include "src/native/memory.h"
 #include "src/native/task_int.h"
 
 #define FUTURE_MAGIC 0x74757466u
@@ -53,7 +53,7 @@ static void unlock(gh_future *f)
 
 gh_future *gh_future_new(void)
 {
-	gh_future *f = calloc(1, sizeof(*f));
+	gh_future *f = ghi_zalloc(sizeof(*f));
 	if (!f)
 		return NULL;
 	f->refs = 1;
@@ -79,7 +79,7 @@ int gh_future_unref(gh_future *f)
 		return -EINVAL;
 	if (fetch_add_acq_rel(&f->refs, (uint32_t)-1) == 1) {
 		store_release(&f->magic, 0u);
-		free(f);
+		ghi_free(f);
 	}
 	return 0;
 }
@@ -194,11 +194,11 @@ int gh_await_any(gh_future *const futures[], int n, gh_time at)
 	int r = first_done(futures, n);
 	if (r >= 0)
 		return r;
-	if (n > 8 && !(nodes = malloc((size_t)n * sizeof(*nodes))))
+	if (n > 8 && !(nodes = ghi_malloc((size_t)n * sizeof(*nodes))))
 		return -ENOMEM;
 	r = await_some(futures, nodes, n, at);
 	if (nodes != few)
-		free(nodes);
+		ghi_free(nodes);
 	return r;
 }
 

@@ -10,11 +10,11 @@
  */
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
 
 #include <greenhook/error.h>
 #include <greenhook/group.h>
 #include "src/lot.h"
+#include "src/native/memory.h"
 #include "src/native/task_int.h"
 #include "src/park.h"
 #include "src/sched.h"
@@ -108,7 +108,7 @@ gh_group *gh_group_new(gh_group *parent, unsigned flags)
 		errno = EINVAL;
 		return NULL;
 	}
-	if (!(g = calloc(1, sizeof(*g))))
+	if (!(g = ghi_zalloc(sizeof(*g))))
 		return NULL;
 	g->flags = flags;
 	g->parent = parent;
@@ -180,7 +180,7 @@ gh_error *gh_group_error(gh_group *g)
 static void *member_main(void *arg)
 {
 	struct member m = *(struct member *)arg;
-	free(arg);
+	ghi_free(arg);
 	return (void *)(intptr_t)m.fn(m.arg);
 }
 
@@ -189,14 +189,14 @@ int gh_group_spawn(gh_group *g, gh_group_fn fn, void *arg, const gh_task_opts *o
 	gh_task *t;
 	if (!good(g) || !fn)
 		return -EINVAL;
-	struct member *m = malloc(sizeof(*m));
+	struct member *m = ghi_malloc(sizeof(*m));
 	if (!m)
 		return -EAGAIN;
 	*m = (struct member){fn, arg};
 	int r = ghi_task_start(
 	    &(struct ghi_task_start){.fn = member_main, .arg = m, .opts = opts, .group = g}, &t);
 	if (r)
-		free(m);
+		ghi_free(m);
 	return r;
 }
 
@@ -288,6 +288,6 @@ int gh_group_free(gh_group *g)
 	}
 	store_release(&g->magic, 0u);
 	gh_error_unref(g->why);
-	free(g);
+	ghi_free(g);
 	return 0;
 }

@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <greenhook/sched.h>
 #include <limits.h>
-#include <stdlib.h>
 
 #include "src/lot.h"
+#include "src/native/memory.h"
 #include "src/native/module.h"
 #include "src/native/task_int.h"
 #include "src/native/until.h"
@@ -50,7 +50,7 @@ static void unlock(gh_module *m)
 static void unref(gh_module *m)
 {
 	if (fetch_add_acq_rel(&m->refs, (uint32_t)-1) == 1)
-		free(m);
+		ghi_free(m);
 }
 
 /* ---- unloading ------------------------------------------------------------------------------ */
@@ -68,7 +68,7 @@ static void end_version(gh_module_version *v)
 	gh_blocking_end();
 	if (v->heir)
 		release(v->heir);
-	free(v);
+	ghi_free(v);
 	fetch_add_acq_rel(&m->count, (uint32_t)-1);
 	ghi_lot_wake(&m->count, INT_MAX, 0, NULL, NULL);
 	unref(m);
@@ -168,7 +168,7 @@ static void runner_end(void *arg, bool failed)
 {
 	struct runner *r = arg;
 	release(r->v);
-	free(r);
+	ghi_free(r);
 }
 
 int gh_module_go(gh_module_version *v, gh_fn fn, void *arg, const gh_task_opts *opts)
@@ -183,7 +183,7 @@ int gh_module_go(gh_module_version *v, gh_fn fn, void *arg, const gh_task_opts *
 		return rc;
 	o.size = sizeof(o);
 	o.flags |= GH_TASK_DETACHED;
-	struct runner *r = malloc(sizeof(*r));
+	struct runner *r = ghi_malloc(sizeof(*r));
 	if (!r)
 		return -EAGAIN;
 	*r = (struct runner){v, fn, arg};
@@ -193,7 +193,7 @@ int gh_module_go(gh_module_version *v, gh_fn fn, void *arg, const gh_task_opts *
 	    &t);
 	if (rc) {
 		release(v);
-		free(r);
+		ghi_free(r);
 	}
 	return rc;
 }
@@ -344,7 +344,7 @@ int gh_module_unload(gh_module *m)
 
 gh_module *gh_module_new(uint32_t interface, void *host)
 {
-	gh_module *m = calloc(1, sizeof(*m));
+	gh_module *m = ghi_zalloc(sizeof(*m));
 	if (!m) {
 		errno = ENOMEM;
 		return NULL;

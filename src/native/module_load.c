@@ -8,12 +8,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 
 #include <greenhook/sched.h>
 #include "src/base/sys.h"
+#include "src/native/memory.h"
 #include "src/native/module.h"
 #include "src/poller.h"
 
@@ -185,7 +185,7 @@ static int read_def(struct ghi_module_load *l, void *object, struct gh_module_de
 int ghi_module_make(struct ghi_module_load *l)
 {
 	gh_module *m = l->module;
-	gh_module_version *v = calloc(1, sizeof(*v));
+	gh_module_version *v = ghi_zalloc(sizeof(*v));
 	int r = v ? open_object(l, &v->object) : refuse(l, -ENOMEM, "no memory");
 
 	if (r == 0 && (r = read_def(l, v->object, &v->def)) == 0 && v->def.start) {
@@ -195,7 +195,7 @@ int ghi_module_make(struct ghi_module_load *l)
 	if (r) {
 		if (v && v->object)
 			dlclose(v->object);
-		free(v);
+		ghi_free(v);
 		return r;
 	}
 	v->module = m;

@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -17,6 +16,7 @@
 #include <greenhook/net.h>
 #include <greenhook/sync.h>
 #include <greenhook/task.h>
+#include "src/native/memory.h"
 #include "src/native/net.h"
 
 _Static_assert(sizeof(struct sockaddr_storage) <= sizeof(((gh_addr *)0)->data), "any family");
@@ -212,7 +212,7 @@ struct question {
 static void drop(struct question *q)
 {
 	if (fetch_add_acq_rel(&q->refs, 0u - 1) == 1)
-		free(q);
+		ghi_free(q);
 }
 
 static void *ask_in_a_task(void *arg)
@@ -242,7 +242,7 @@ int gh_resolve_until(const char *host, int port, gh_addr *ret, size_t n, gh_time
 		return -ENOENT;
 	if (!ghi_self())
 		return ask(host, port, ret, n);
-	struct question *q = calloc(1, sizeof(*q) + len + 1);
+	struct question *q = ghi_zalloc(sizeof(*q) + len + 1);
 	if (!q)
 		return -ENOMEM;
 	q->refs = 2;
@@ -250,7 +250,7 @@ int gh_resolve_until(const char *host, int port, gh_addr *ret, size_t n, gh_time
 	memcpy(q->host, host, len + 1);
 	int r = gh_go(ask_in_a_task, q, &opts);
 	if (r) {
-		free(q);
+		ghi_free(q);
 		return r;
 	}
 	r = gh_event_wait_until(&q->answered, until);

@@ -5,12 +5,12 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <spawn.h>
-#include <stdlib.h>
 #include <sys/wait.h>
 
 #include <greenhook/file.h>
 #include <greenhook/task.h>
 #include "src/native/io.h"
+#include "src/native/memory.h"
 #include "src/poller.h"
 
 extern char **environ;
@@ -131,7 +131,7 @@ static void *tick(void *arg)
 	struct ticker t = *(struct ticker *)arg;
 	gh_time next = gh_after(t.every);
 
-	free(arg);
+	ghi_free(arg);
 	for (;;) {
 		int r = gh_sleep_until(next);
 		if (r == -ECANCELED)
@@ -152,18 +152,18 @@ static void *tick(void *arg)
 gh_chan *gh_tick(gh_time every)
 {
 	static const gh_task_opts opts = {.size = sizeof(opts), .name = "gh_tick"};
-	struct ticker *t = every > 0 ? malloc(sizeof(*t)) : NULL;
+	struct ticker *t = every > 0 ? ghi_malloc(sizeof(*t)) : NULL;
 	gh_chan *c = t ? gh_chan_new(sizeof(gh_time), 1) : NULL;
 
 	if (!c) {
-		free(t);
+		ghi_free(t);
 		errno = every > 0 ? ENOMEM : EINVAL;
 		return NULL;
 	}
 	*t = (struct ticker){gh_chan_ref(c), every};
 	int r = gh_go(tick, t, &opts);
 	if (r) {
-		free(t);
+		ghi_free(t);
 		gh_chan_unref(c);
 		gh_chan_unref(c);
 		errno = -r;

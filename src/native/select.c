@@ -6,10 +6,10 @@
  */
 #include <errno.h>
 #include <poll.h>
-#include <stdlib.h>
 #include <sys/eventfd.h>
 
 #include "src/native/chan.h"
+#include "src/native/memory.h"
 #include "src/poller.h"
 
 enum { ON_STACK = 4, MOST = 16384, NONE = -1 };
@@ -311,16 +311,16 @@ static int run_with_fds(struct select *s, bool waits, uint64_t until)
 	if (!s->fds || !waits)
 		return run(s, waits, until, NULL);
 	if (ghi_self()) {
-		s->set = malloc(sizeof(*s->set) + s->fds * sizeof(s->set->fds[0]));
+		s->set = ghi_malloc(sizeof(*s->set) + s->fds * sizeof(s->set->fds[0]));
 		if (!s->set)
 			return -ENOMEM;
 		s->set->n = (unsigned)s->fds;
 		s->set->one = false;
 		r = run(s, waits, until, NULL);
-		free(s->set);
+		ghi_free(s->set);
 		return r;
 	}
-	if (!(p = malloc((s->fds + 1) * sizeof(*p))))
+	if (!(p = ghi_malloc((s->fds + 1) * sizeof(*p))))
 		return -ENOMEM;
 	for (size_t i = 0; i < s->fds; i++)
 		p[i] = s->room[i].poll;
@@ -329,7 +329,7 @@ static int run_with_fds(struct select *s, bool waits, uint64_t until)
 	r = fd < 0 ? fd : run(s, waits, until, p);
 	if (fd >= 0)
 		ghi_sys(SYS_close, fd);
-	free(p);
+	ghi_free(p);
 	return r;
 }
 
@@ -346,14 +346,14 @@ static int prepare_and_run(gh_case *cases, size_t n, bool waits, uint64_t until)
 		return -E2BIG;
 	if (waits && ghi_native_cancelled())
 		return -ECANCELED;
-	if (n > ON_STACK && !(s.room = many = malloc(n * sizeof(*many))))
+	if (n > ON_STACK && !(s.room = many = ghi_malloc(n * sizeof(*many))))
 		return -ENOMEM;
 	for (size_t i = 0; i < n && !r; i++)
 		r = admit(&s, i);
 	sort_chans(&s);
 	if (!r)
 		r = run_with_fds(&s, waits, until);
-	free(many);
+	ghi_free(many);
 	return r;
 }
 

@@ -18,8 +18,10 @@ int ghi_wait_result(uint32_t wakeup)
 		return -ETIMEDOUT;
 	case GHI_WOKEN_SIGNAL:
 		return -EINTR;
-	case GHI_WOKEN_CANCEL:
-		return -ECANCELED;
+	case GHI_WOKEN_CANCEL: { /* X3 of docs/wakeup.md may have been long ago, and Y0 since */
+		struct ghi_gthread *self = ghi_self();
+		return !self || ghi_cancel_requested(self) ? -ECANCELED : 0;
+	}
 	case GHI_WOKEN_CLOSED:
 		return -EBADF;
 	default:

@@ -264,7 +264,7 @@ static int wait_held(struct select *s, uint64_t until, struct pollfd *p)
 		s->cases[claimed - 1].result = s->room[claimed - 1].node.closed ? -EPIPE : 0;
 		return (int)claimed - 1;
 	}
-	return wakeup == GHI_WOKEN_CANCEL ? -ECANCELED : -EAGAIN;
+	return ghi_wait_result(wakeup) == -ECANCELED ? -ECANCELED : -EAGAIN;
 }
 
 /* (S6) looks at channels that the peer may have dropped the last other reference of. */

@@ -35,7 +35,10 @@ int gh_sleep_until(gh_time at)
 		at = 1;
 	struct ghi_lot_wait w = {
 	    .key = &at, .deadline = ghi_native_deadline(at), .why = GHI_PARK_SLEEP};
-	int r = self ? ghi_wait_until(self, w.deadline, w.why) : ghi_lot_wait(&w);
+	int r;
+	do
+		r = self ? ghi_wait_until(self, w.deadline, w.why) : ghi_lot_wait(&w);
+	while (r == 0); /* woken by a request that does not count (yet) */
 	return r == -ETIMEDOUT ? 0 : r;
 }
 

@@ -213,6 +213,7 @@ Suite *suite_native_chan_ends(void);
 Suite *suite_native_select(void);
 Suite *suite_native_net(void);
 Suite *suite_native_file(void);
+Suite *suite_native_send(void);
 Suite *suite_native_late(void);
 Suite *suite_native_module(void);
 Suite *suite_native_error(void);

@@ -369,6 +369,26 @@ GH_API int64_t gh_send_try(int fd, const void *buf, size_t n);
  */
 GH_API int64_t gh_send_until(int fd, const void *buf, size_t n, gh_time until);
 
+/* Sends a part of a file, which does not pass through the program.
+ *
+ * out: a connected stream socket.  in: a file.  at, n: which bytes of it, at counted from its
+ * beginning; the position of in stays.  until: absolute, ns (gh_now); GH_FOREVER: no limit.
+ *
+ * Returns: n, or less when the file ends before, or, if nothing at all was sent (else: the bytes
+ * that were),
+ *   -EINVAL     at is negative, or in is nothing that can be sent from
+ *   -ETIMEDOUT  nothing could be taken until then
+ *   -EPIPE      the peer receives no more; there is no SIGPIPE
+ *   -EBADF      out or in is no descriptor, or out was closed while this waited
+ *   -ENOTSOCK   out is no socket
+ *   -ECANCELED  the task was cancelled
+ *   and what sendfile(2) may give
+ * Parks: yes.  Cancellation point: yes.  Thread-safe: yes.  Signal-safe: no.
+ * Like: sendfile(2)
+ * Since: 0.2
+ */
+GH_API int64_t gh_sendfile(int out, int in, int64_t at, size_t n, gh_time until);
+
 /* Ends one direction of a connection, or both.
  *
  * fd: a connected socket.  how: 0: no more is received; 1: no more is sent, and the peer reads the

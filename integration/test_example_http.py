@@ -13,7 +13,7 @@ import time
 import pytest
 
 from conftest import need_library, wait_for
-from examples import LIMIT, connect, example
+from examples import LIMIT, Answers, ask, connect, example
 
 WORKERS = [1, 2, 8]
 GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -22,46 +22,6 @@ GET = b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"
 @pytest.fixture(autouse=True)
 def built(programs):
     need_library()
-
-
-class Answers:
-    """Reads answers from a socket, one after the other."""
-
-    def __init__(self, sock):
-        self.sock, self.rest = sock, b""
-
-    def more(self):
-        part = self.sock.recv(1 << 20)
-        self.rest += part
-        return part
-
-    def next(self, head=False):
-        """(status, fields, body), or None at the end, which is between two answers."""
-        while b"\r\n\r\n" not in self.rest:
-            if not self.more():
-                assert not self.rest, "cut in a head"
-                return None
-        top, _, self.rest = self.rest.partition(b"\r\n\r\n")
-        line, *fields = top.decode().split("\r\n")
-        version, status, _ = line.split(" ", 2)
-        assert version == "HTTP/1.1"
-        fields = {name.lower(): value for name, value in (f.split(": ", 1) for f in fields)}
-        n = 0 if head or status == "100" else int(fields["content-length"])
-        while len(self.rest) < n:
-            assert self.more(), "cut in a body"
-        body, self.rest = self.rest[:n], self.rest[n:]
-        return int(status), fields, body
-
-
-def ask(port, *requests, half_close=False):
-    """All answers to what is sent on one connection."""
-    with connect(port) as s:
-        for r in requests:
-            s.sendall(r)
-        if half_close:
-            s.shutdown(socket.SHUT_WR)
-        answers = Answers(s)
-        return list(iter(answers.next, None))
 
 
 def post(body, *fields):

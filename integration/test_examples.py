@@ -10,7 +10,7 @@ import threading
 import pytest
 
 from conftest import ROOT, need_library
-from examples import LIMIT, connect, server
+from examples import EXAMPLES, LIMIT, connect, server
 
 @pytest.fixture(autouse=True)
 def built(programs):
@@ -156,6 +156,21 @@ def test_every_example_names_the_command_to_try_it():
         head = path.read_text().split("*/")[0]
         assert f"cc -O2 {path.name} -o {path.stem} $(pkg-config --cflags --libs greenhook)" in head, path
         assert f"./{path.stem}" in head, path
+
+
+def test_every_example_compiles_without_further_options():
+    for path in (ROOT / "docs" / "examples").glob("*.c"):
+        done = subprocess.run(["gcc", "-fsyntax-only", "-Wall", "-Wextra", f"-I{ROOT}/include", path], capture_output=True, text=True, timeout=LIMIT)
+        assert (done.returncode, done.stderr) == (0, ""), path
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_stress(workers):
+    done = subprocess.run([EXAMPLES / "stress", "2", str(workers)], capture_output=True, text=True, timeout=2 * LIMIT,
+                          env={**os.environ, "GREENHOOK_WORKERS": str(workers)})
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.endswith("every element came once\n")
+    assert not re.search(r": 0\n", done.stdout), "a sort of thread that moved nothing"
 
 
 @pytest.mark.parametrize("workers", [1, 2])

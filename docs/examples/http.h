@@ -1,4 +1,5 @@
-/* http.h: connections and answers of HTTP/1.1, for http.c and files.c; requests: http_request.h.
+/* http.h: connections and answers of HTTP/1.1, for http.c and files.c; requests:
+ * http_request.h, the server around it: http_server.h.
  *
  * Answers are queued, and sent before the next wait for the client: a client that sends ten
  * requests at once gets ten answers in one segment.
@@ -105,12 +106,12 @@ static void http_queue(struct http *c, const char *data, size_t n)
 	}
 }
 
-/* The head of an answer.  more: further fields, each with its CR LF.  length: of the body, which
- * the caller sends; negative: there is none and never can be one. */
-static void http_head(struct http *c, struct http_request *r, int status, const char *more,
-		      int64_t length)
+/* The head of an answer.  type: of its content.  more: further fields, each with its CR LF. length:
+ * of the body, which the caller sends; negative: there is none and never can be one. */
+static void http_head(struct http *c, struct http_request *r, int status, const char *type,
+		      const char *more, int64_t length)
 {
-	char text[1024], size[48] = "";
+	char text[512], content[160] = "";
 	time_t now = time(NULL);
 	struct tm tm;
 
@@ -120,22 +121,23 @@ static void http_head(struct http *c, struct http_request *r, int status, const 
 		c->second = now;
 	}
 	if (length >= 0)
-		snprintf(size, sizeof(size), "Content-Length: %lld\r\n", (long long)length);
-	int n = snprintf(text, sizeof(text), "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s\r\n", status,
-			 http_reason(status), c->date, size, more,
+		snprintf(content, sizeof(content), "Content-Type: %s\r\nContent-Length: %lld\r\n",
+			 type, (long long)length);
+	int n = snprintf(text, sizeof(text), "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s", status,
+			 http_reason(status), c->date, content,
 			 r->close	 ? "Connection: close\r\n"
 			 : r->minor == 0 ? "Connection: keep-alive\r\n"
 					 : "");
-	if (n >= (int)sizeof(text))
-		abort(); /* `more` is ours, and short */
 	http_queue(c, text, (size_t)n);
+	http_queue(c, more, strlen(more));
+	http_queue(c, "\r\n", 2);
 }
 
 /* A whole answer. */
-static void http_answer(struct http *c, struct http_request *r, int status, const char *more,
-			const char *body, size_t n)
+static void http_answer(struct http *c, struct http_request *r, int status, const char *type,
+			const char *more, const char *body, size_t n)
 {
-	http_head(c, r, status, more, (int64_t)n);
+	http_head(c, r, status, type, more, (int64_t)n);
 	if (!r->head)
 		http_queue(c, body, n);
 }
@@ -143,10 +145,9 @@ static void http_answer(struct http *c, struct http_request *r, int status, cons
 /* An answer that says no more than its status. */
 static void http_say(struct http *c, struct http_request *r, int status, const char *more)
 {
-	char body[64], fields[512];
+	char body[64];
 	int n = snprintf(body, sizeof(body), "%d %s\n", status, http_reason(status));
-	snprintf(fields, sizeof(fields), "Content-Type: text/plain\r\n%s", more);
-	http_answer(c, r, status, fields, body, (size_t)n);
+	http_answer(c, r, status, "text/plain", more, body, (size_t)n);
 }
 
 /* ---- connections -------------------------------------------------------------------------------

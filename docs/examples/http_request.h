@@ -52,6 +52,17 @@ static bool http_is_text(const char *s, const char *also)
 	return true;
 }
 
+/* A method of HTTP, whether it is served or not. */
+static bool http_is_known(const char *method)
+{
+	static const char *const known[] = {"GET",     "HEAD",	"POST",	 "PUT",	   "DELETE",
+					    "OPTIONS", "PATCH", "TRACE", "CONNECT"};
+	for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++)
+		if (!strcmp(method, known[i]))
+			return true;
+	return false;
+}
+
 /* The value of the first field of that name, or NULL. */
 static inline const char *http_field(const struct http_request *r, const char *name)
 {

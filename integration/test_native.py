@@ -372,3 +372,28 @@ def test_ends_of_tasks_on_kernel_threads(native):
 # Plain waits did not expect a cancellation where there is no gthread.
 def test_cancelled_in_plain_waits_on_kernel_threads(native):
     native("corners", "kernel")
+
+
+# ---- priorities, pinning, budget, a group's policy ------------------------------------------------------------
+
+
+def test_priorities_and_ageing(every):
+    for done in every("prio"):
+        assert 'panic in task "prio": in a group that recovers' in done.err
+
+
+def test_pinned_to_a_slot(every):
+    every("prio", "pin")
+
+
+def test_priorities_and_pinning_at_once(every):
+    every("prio", "stress", "3", timeout=120)
+
+
+def test_priorities_where_tasks_are_kernel_threads(native):
+    native("prio", "kernel", env={"GREENHOOK": "0"})
+
+
+def test_the_policy_of_a_group_is_its_members(run):
+    done = run(str(NATIVE / "prio"), "end", env={"GREENHOOK_WORKERS": "2"})
+    assert done.status == -6 and "in a group that recovers" in done.err and "some checks" not in done.out

@@ -158,7 +158,7 @@ static void begin(struct ghi_gthread *g, void *(*start)(void *), void *arg, void
 {
 	g->wake = GHI_WAKE_IDLE;
 	g->yield_please = g->flags & GHI_G_LIGHT ? GHI_YIELD_LIGHT : 0;
-	g->hog = 0;
+	g->apart = 0;
 	g->own = NULL;
 	g->sig_pending = 0;
 	/* No signal is for it before it begins, nor for a worker's own context ever. */

@@ -148,11 +148,18 @@ struct ghi_gthread {
 	 * hook has something to look at. */
 	uint32_t yield_please;
 	int32_t tid; /* what gettid() answers; unique, above pid_max */
-	/* Set by the monitor when it computed too long, counted down by each park; never 0 while
-	 * `own` is set. */
-	uint32_t hog;
-	uint32_t switches; /* how often its stack was left: inspect.c reads the stack between two */
+	union {
+		uint64_t apart; /* not 0: it does not go into a ring (queues.h) */
+		struct {
+			/* Set by the monitor when it computed too long, counted down by each park;
+			 * never 0 while `own` is set. */
+			uint32_t hog;
+			int8_t level; /* GHI_LEVEL_MIN ...; of a task, set by anybody */
+			uint16_t pin; /* the slot that alone runs it, + 1; 0: any; set by itself */
+		};
+	};
 	struct ghi_worker *own; /* own.c: the kernel thread that runs it and nobody else */
+	uint32_t switches; /* how often its stack was left: inspect.c reads the stack between two */
 
 	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
 	uint32_t *cancel_word; /* GHI_CANCEL_*: libc's in its TCB, or that of its task */

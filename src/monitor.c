@@ -96,7 +96,7 @@ static void start_more(struct ghi_slot *s)
 		if (!g)
 			return;
 		if (!ghi_worker_run(g)) {
-			ghi_sched_inbox_push(g); /* for the next holder of the slot */
+			ghi_queues_push(g); /* for the next holder of the slot */
 			return;
 		}
 	}
@@ -136,7 +136,7 @@ static bool hand_over(struct ghi_slot *s, uintptr_t seen, bool asleep)
 		g->unseen++;
 	/* Ours until it is given.  Timers and events have waited, and switches are too rare here to
 	 * count them. */
-	s->next_poll = s->tick;
+	ghi_sched_look_soon(s);
 	bool handed = ghi_worker_hand_slot(s, true); /* (M2) */
 	ghi_blocked_keep(episode, true, handed);
 	if (!handed) {
@@ -239,6 +239,7 @@ static void staff_idle_slots(void)
 			return;
 		}
 	}
+	ghi_worker_staff_pinned(true);
 }
 
 /* Where many processes compete, the kernel lets those run soon whose slice is short, and a look

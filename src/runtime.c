@@ -358,12 +358,13 @@ void ghi_runtime_fork_child(void)
 		self->worker->slot = NULL;
 		self->own = NULL; /* its state is what all threads here begin with */
 		self->hog = 0;
+		self->pin = 0; /* the child may have other slots */
 	}
 	ghi_tls_after_fork();
 	ghi_lot_after_fork();
 	ghi_robust_after_fork();
 	ghi_fd_after_fork();
-	ghi_sched_after_fork();
+	ghi_queues_after_fork();
 	ghi_worker_after_fork();
 	ghi_poller_after_fork();
 	ghi_monitor_after_fork();

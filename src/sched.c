@@ -1,6 +1,6 @@
 /* Switching between gthreads and the search order; see sched.h.
  *
- * Lock order: nothing here is held over a switch; the locks of the two queues are leaves.
+ * Lock order: nothing here is held over a switch.
  */
 #include "src/base/probe.h"
 #include "src/cputime.h"
@@ -17,110 +17,17 @@
 struct ghi_slot *ghi_slots;
 unsigned ghi_nslots;
 
-/* How many switches pass between two looks at the inbox, timers and events when there is always
- * something in the local queue.  Small enough that I/O is not starved, large enough to amortise. */
-enum { FAIR_TICKS = 64, INBOX_BATCH = 32 };
-
-/* Queues that all slots share.  inbox: gthreads made runnable by threads without a slot, and what
- * did not fit into a ring.  hogs: those that compute, served last. */
-struct queue {
-	ghi_lock_t lock;
-	struct ghi_gthread *head, **tail;
-	size_t length; /* read without the lock as a hint */
-};
-static struct queue inbox, hogs;
-
-void ghi_sched_inbox_push(struct ghi_gthread *g)
-{
-	bool hog = load_relaxed(&g->hog);
-	if (hog && g->own) {
-		ghi_own_wake(g);
-		return;
-	}
-	struct queue *q = hog ? &hogs : &inbox;
-	g->next = NULL;
-	ghi_lock(&q->lock);
-	if (!q->head)
-		q->tail = &q->head;
-	*q->tail = g;
-	q->tail = &g->next;
-	store_relaxed(&q->length, q->length + 1);
-	ghi_unlock(&q->lock);
-}
-
-/* The one that computes on the reserve (below); set under the lock of the hogs. */
-static struct ghi_gthread *on_reserve;
-
-/* The last few kernel threads below the cap are for those that will not keep them, and for one that
- * computes, for which all others may be waiting in the kernel.  A worker that goes to sleep counts
- * as asleep before it looks for the last time, so none is forgotten. */
-static bool reserve_begun(uint64_t *ret_reserve)
-{
-	uint64_t cap = ghi_config.max_workers, reserve = cap / 8 < 16 ? cap / 8 : 16;
-	*ret_reserve = reserve;
-	return ghi_worker_count() - ghi_worker_asleep() > cap - reserve;
-}
-
-static bool hogs_may_run(void)
-{
-	uint64_t reserve;
-	return load_relaxed(&hogs.length) &&
-	       (!reserve_begun(&reserve) || (reserve > 1 && !load_relaxed(&on_reserve)));
-}
-
-static struct ghi_gthread *hog_get(void)
-{
-	uint64_t reserve;
-
-	if (!hogs_may_run())
-		return NULL;
-	ghi_lock(&hogs.lock);
-	bool begun = reserve_begun(&reserve);
-	struct ghi_gthread *g = begun && (reserve < 2 || on_reserve) ? NULL : hogs.head;
-	if (g) {
-		if (begun)
-			store_relaxed(&on_reserve, g);
-		hogs.head = g->next;
-		store_relaxed(&hogs.length, hogs.length - 1);
-	}
-	ghi_unlock(&hogs.lock);
-	return g;
-}
-
-/* It lets others run, itself: the next one may have the reserve. */
-static void hog_leaves(struct ghi_gthread *self)
-{
-	if (load_relaxed(&on_reserve) == self)
-		store_relaxed(&on_reserve, (struct ghi_gthread *)NULL);
-}
-
-/* Takes one to run and moves a fair share of the rest into the holder's ring. */
-static struct ghi_gthread *inbox_get(struct ghi_slot *s)
-{
-	if (!load_relaxed(&inbox.length))
-		return NULL;
-	ghi_lock(&inbox.lock);
-	struct ghi_gthread *first = inbox.head;
-	size_t share = first ? inbox.length / ghi_nslots + 1 : 0;
-	if (share > INBOX_BATCH)
-		share = INBOX_BATCH;
-	for (size_t i = 0; i < share && inbox.head; i++) {
-		struct ghi_gthread *g = inbox.head;
-		struct ghi_gthread *next = g->next; /* the ring may hand g to a thief at once */
-		if (i && !ghi_ring_put(&s->ring, g))
-			break;
-		inbox.head = next;
-		store_relaxed(&inbox.length, inbox.length - 1);
-	}
-	ghi_unlock(&inbox.lock);
-	return first;
-}
+/* How many switches pass between two looks at events and at what waits beside the ring when there
+ * is always something in it.  Small enough that I/O is not starved, large enough to amortise. */
+enum { FAIR_TICKS = 64 };
+/* Where switches are rare, those below normal age by time. */
+#define BELOW_NS (100 * GHI_MS)
 
 /* By the holder in phase SCHED. */
 static void push_local(struct ghi_slot *s, struct ghi_gthread *g)
 {
-	if (load_relaxed(&g->hog) || !ghi_ring_put(&s->ring, g))
-		ghi_sched_inbox_push(g);
+	if (load_relaxed(&g->apart) || !ghi_ring_put(&s->ring, g))
+		ghi_queues_push(g);
 }
 
 /* Somebody asks what is made ready, and when. */
@@ -168,7 +75,7 @@ void ghi_ready_batch(struct ghi_gthread *g)
 		for (struct ghi_gthread *next; g; g = next) {
 			next = g->next;
 			GHI_PROBE1(ready, GHI_IN(g->id));
-			ghi_sched_inbox_push(g);
+			ghi_queues_push(g);
 		}
 	}
 	if (!s || ghi_nslots > 1) /* the only slot is ours: nobody to wake */
@@ -181,10 +88,24 @@ void ghi_ready(struct ghi_gthread *g)
 	ghi_ready_batch(g);
 }
 
+/* A class below normal that has waited since the last time, and had no turn, is due. */
+static void age_by_time(struct ghi_slot *s, unsigned turn)
+{
+	if (s->turns.waited & 1u << turn && s->turns.last[turn] == s->below_last[turn])
+		ghi_turns_make_due(&s->turns, s->tick, turn);
+	s->below_last[turn] = s->turns.last[turn];
+}
+
 /* Events and timers, without sleeping; readies what they woke. */
 static void look_around(struct ghi_slot *s)
 {
 	uint64_t now = ghi_now();
+	s->next_poll = s->tick + FAIR_TICKS;
+	if (now - s->below_at > BELOW_NS) {
+		s->below_at = now;
+		age_by_time(s, GHI_TURN_LOWEST);
+		age_by_time(s, GHI_TURN_LOW);
+	}
 	ghi_clock_note(now);
 	ghi_timers_run(s->timers, now);
 	s->stats.events += (unsigned)ghi_poller_poll(0);
@@ -192,52 +113,13 @@ static void look_around(struct ghi_slot *s)
 	s->stats.counted = s->tick;
 }
 
-void ghi_sched_queued(size_t *ret_inbox, size_t *ret_hogs)
+/* Half of somebody's ring, from a random start; the holder's own must be empty.  also_timers: runs
+ * others' due timers. */
+static struct ghi_gthread *steal(struct ghi_slot *s, bool also_timers)
 {
-	*ret_inbox = load_relaxed(&inbox.length);
-	*ret_hogs = load_relaxed(&hogs.length);
-}
-
-/* The next gthread for a holder in phase SCHED, without stealing or sleeping:
- *   1. every FAIR_TICKS switches, and first thing on a slot taken from one that computed: due
- *      timers, events, then the inbox before the ring
- *   2. every FAIR_TICKS switches: one that computes
- *   3. the slot's own ring, first in first out
- *   4. the inbox
- *   5. due timers and events, which fill the ring
- *   6. those that compute
- */
-static struct ghi_gthread *next_local(struct ghi_worker *w)
-{
-	struct ghi_slot *s = w->slot;
+	uint64_t now = also_timers ? ghi_now() : 0;
 	struct ghi_gthread *g;
 
-	if (__builtin_expect((int32_t)(s->tick - s->next_poll) >= 0, 0)) {
-		s->next_poll = s->tick + FAIR_TICKS;
-		look_around(s);
-		if ((g = inbox_get(s)))
-			return g;
-	}
-	if (__builtin_expect((int32_t)(s->tick - s->next_hog) >= 0, 0)) {
-		s->next_hog = s->tick + FAIR_TICKS;
-		if ((g = hog_get()))
-			return g;
-	}
-	if ((g = ghi_ring_get(&s->ring)) || (g = inbox_get(s)))
-		return g;
-	look_around(s);
-	return ghi_ring_get(&s->ring) ?: hog_get();
-}
-
-/* For a searching worker on its native context, after next_local found nothing: steal half of
- * somebody's ring, from a random start; run others' due timers. */
-struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
-{
-	struct ghi_slot *s = w->slot;
-	struct ghi_gthread *g = next_local(w);
-	if (g)
-		return g;
-	uint64_t now = ghi_now();
 	s->rng = s->rng * 1664525u + 1013904223u;
 	unsigned start = (s->rng >> 8) % ghi_nslots;
 	for (unsigned i = 0; i < ghi_nslots; i++) {
@@ -248,20 +130,99 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 			s->stats.steals++;
 			return g;
 		}
-		if (ghi_timers_next(from->timers) <= now) {
+		if (also_timers && ghi_timers_next(from->timers) <= now) {
 			ghi_timers_run(from->timers,
 				       now); /* fills our ring, and a thief's must be empty */
 			if ((g = ghi_ring_get(&s->ring)))
 				return g;
 		}
 	}
-	return ghi_ring_get(&s->ring) ?: inbox_get(s);
+	return NULL;
+}
+
+/* One of a class: those pinned to the slot and the others take turns. */
+static struct ghi_gthread *take(struct ghi_slot *s, unsigned turn)
+{
+	if (turn == GHI_TURN_INBOX)
+		return ghi_queues_inbox(s);
+	bool pin_first = s->pin_first >> turn & 1;
+	struct ghi_gthread *g = pin_first ? ghi_queues_take_pinned(s, turn) : NULL;
+
+	s->pin_first ^= 1u << turn;
+	if (!g)
+		g = turn == GHI_TURN_NORMAL ? ghi_ring_get(&s->ring) : ghi_queues_take(turn);
+	return g || pin_first ? g : ghi_queues_take_pinned(s, turn);
+}
+
+static unsigned who_waits(const struct ghi_slot *s)
+{
+	return ghi_queues_waiting(s) | (ghi_ring_length(&s->ring) ? 1u << GHI_TURN_NORMAL : 0);
+}
+
+/* By the rule of src/proto/turns.h.  Before anything below normal has a turn that is not due,
+ * events and timers are looked at, which fill the ring, and the rings of others. */
+static __attribute__((noinline)) struct ghi_gthread *next_by_turn(struct ghi_slot *s)
+{
+	const unsigned below = 1u << GHI_TURN_LOWEST | 1u << GHI_TURN_LOW;
+	struct ghi_gthread *g = NULL;
+	unsigned waiting = who_waits(s);
+	bool nothing = waiting < 1u << GHI_TURN_INBOX;
+	bool poll = (int32_t)(s->tick - s->next_poll) >= 0, looked = nothing || poll;
+
+	if (looked) {
+		look_around(s);
+		waiting = who_waits(s);
+	}
+	/* Those above normal keep this slot busy: it takes its share of the others' rings.  Or only
+	 * those below are left. */
+	bool busy = poll && waiting >= 1u << GHI_TURN_HIGH && !(waiting & 1u << GHI_TURN_NORMAL);
+	bool idle = waiting & below && waiting < 1u << GHI_TURN_INBOX &&
+		    !ghi_turns_due(&s->turns, s->tick, waiting);
+	if (busy || idle)
+		g = steal(s, false);
+	while (waiting && !g) {
+		unsigned turn = ghi_turns_pick(&s->turns, s->tick, waiting);
+		waiting &= ~(1u << turn);
+		g = take(s, turn); /* NULL: somebody was faster */
+	}
+	if (!g && !looked) {
+		look_around(s);
+		g = ghi_ring_get(&s->ring);
+	}
+	s->next_turn = s->next_poll;
+	if (waiting && ghi_turns_due(&s->turns, s->tick + 1, waiting))
+		s->next_turn = s->tick + 1;
+	return g;
+}
+
+/* The next gthread for a holder in phase SCHED, without sleeping (docs/scheduler.md, "Search
+ * order"). */
+static inline struct ghi_gthread *next_local(struct ghi_worker *w)
+{
+	struct ghi_slot *s = w->slot;
+	struct ghi_gthread *g;
+
+	if (__builtin_expect((int32_t)(s->tick - s->next_turn) < 0, 1) &&
+	    __builtin_expect(!load_relaxed(&ghi_queues_hint.apart), 1) &&
+	    (g = ghi_ring_get(&s->ring)))
+		return g;
+	return next_by_turn(s);
+}
+
+/* For a searching worker on its native context. */
+struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
+{
+	struct ghi_slot *s = w->slot;
+	struct ghi_gthread *g = next_local(w);
+	if (g || (g = steal(s, true)) || (g = ghi_ring_get(&s->ring)))
+		return g;
+	return ghi_queues_inbox(s);
 }
 
 /* (S3) of idle_word.h: anything runnable anywhere?  Called after the slot was given back. */
 bool ghi_sched_any_work(void)
 {
-	if (load_relaxed(&inbox.length) || hogs_may_run())
+	if (ghi_queues_any())
 		return true;
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		if (ghi_ring_length(&ghi_slots[i].ring))
@@ -271,12 +232,14 @@ bool ghi_sched_any_work(void)
 
 struct ghi_gthread *ghi_sched_take_waiting(struct ghi_slot *s)
 {
-	return ghi_ring_get(&s->ring) ?: hog_get();
+	return ghi_queues_take(GHI_TURN_HIGHEST)
+		       ?: ghi_queues_take(GHI_TURN_HIGH)
+				  ?: ghi_ring_get(&s->ring) ?: ghi_queues_take(GHI_TURN_HOGS);
 }
 
 bool ghi_sched_others_wait(const struct ghi_slot *s)
 {
-	return ghi_ring_length(&s->ring) || load_relaxed(&inbox.length) || hogs_may_run();
+	return ghi_ring_length(&s->ring) || ghi_queues_waiting(s);
 }
 
 /* On the stack that was switched to: finish for the one that left. */
@@ -444,7 +407,7 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 
 	ghi_assert(ghi_tls.nosig > 0);
 	if (__builtin_expect(load_relaxed(&self->hog), 0)) {
-		hog_leaves(self);
+		ghi_queues_hog_leaves(self);
 		if (!self->own)
 			store_relaxed(&self->hog, self->hog - 1);
 	}
@@ -476,7 +439,7 @@ static void commit_yield(struct ghi_gthread *left, struct ghi_worker *w)
 	if (w->slot)
 		push_local(w->slot, left);
 	else
-		ghi_sched_inbox_push(left);
+		ghi_queues_push(left);
 	/* No fence: one gthread went in and one came out.  A sleeper that misses this one is woken
 	 * by the next yield, or by the monitor. */
 	if (ghi_idle_slots(load_relaxed(&ghi_idle_word)))
@@ -497,12 +460,12 @@ void ghi_yield(void)
 	bool was_long = self->yield_please & GHI_YIELD_ASKED;
 	if (__builtin_expect(was_long, 0))
 		self->yield_please &= GHI_YIELD_LIGHT;
-	hog_leaves(self);
+	ghi_queues_hog_leaves(self);
 	struct ghi_worker *w = self->worker;
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
 	if (w->slot && was_long) /* switches are rare here: counting them would starve events */
-		w->slot->next_poll = w->slot->tick;
+		ghi_sched_look_soon(w->slot);
 	w->in_sched = w->slot != NULL;
 	struct ghi_gthread *next = w->slot ? next_local(w) : NULL;
 	if (w->slot && !next) { /* nobody else wants to run */
@@ -538,10 +501,4 @@ void ghi_blocking_end(struct ghi_gthread *self)
 	struct ghi_worker *w = self->worker;
 	if (w->slot && !ghi_slot_unblock(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL; /* handed to another worker; the next park or ready goes without */
-}
-
-void ghi_sched_after_fork(void)
-{
-	inbox = hogs = (struct queue){0};
-	on_reserve = NULL;
 }

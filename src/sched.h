@@ -1,8 +1,8 @@
 /* Slots, workers and what to run next.
  *
- * Owns: struct ghi_slot, struct ghi_worker, the shared inbox, the search order, the life of kernel
- * threads.  sched.c: switching and the search order.  worker.c: kernel threads, sleep and wake.
- * worker_make.c: making and ending them.
+ * Owns: struct ghi_slot, struct ghi_worker, the search order, the life of kernel threads.  sched.c:
+ * switching and the search order.  worker.c: kernel threads, sleep and wake.  worker_make.c: making
+ * and ending them.
  * Called by: park.c (leave, ready), monitor.c (hand-off), runtime.c (start).  Must not know: hooks,
  * descriptors, locks of the program.
  *
@@ -16,6 +16,7 @@
 #include "src/gthread.h"
 #include "src/proto/ring.h"
 #include "src/proto/slot_word.h"
+#include "src/queues.h"
 #include "src/stats.h"
 
 enum { GHI_MAX_SLOTS = 256 };
@@ -29,7 +30,8 @@ struct ghi_slot {
 	/* Holder only. */
 	uint32_t tick;	    /* switches; read by the monitor (plain) */
 	uint32_t next_poll; /* tick of the next look at timers and events */
-	uint32_t next_hog;  /* tick at which one that computes has its turn, whoever waits */
+	uint32_t next_turn; /* tick at which those beside the ring are asked whose turn it is */
+	uint32_t pin_first; /* a bit for each class: those pinned here have its next turn */
 	struct ghi_gthread *running; /* read by the monitor as a hint */
 	unsigned index;
 	uint32_t rng;
@@ -43,6 +45,10 @@ struct ghi_slot {
 	struct ghi_ring ring;
 	struct ghi_timers *timers;
 	struct ghi_slot *idle_next; /* under the idle lock */
+	struct ghi_turns turns;	    /* holder only */
+	uint64_t below_at;	    /* the same: ageing by time of those below normal */
+	uint32_t below_last[GHI_TURN_LOW + 1];
+	struct ghi_queue pinned[GHI_TURNS];
 } __attribute__((aligned(64)));
 
 /* A kernel thread. */
@@ -140,6 +146,11 @@ void ghi_worker_notify(void);
 /* A slot in phase TAKEN, in the caller's hand, goes to a worker (true) or stays (false). */
 bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create);
 void ghi_worker_idle_slot(struct ghi_slot *s);
+/* Somebody pinned to the slot waits, and it looks idle: a worker gets it.  False: there is none to
+ * be had; without may_create the monitor has been told. */
+bool ghi_worker_staff(struct ghi_slot *s, bool may_create);
+/* The same for all slots. */
+void ghi_worker_staff_pinned(bool may_create);
 /* Runs a gthread on a sleeping or new worker that gets no slot; false: there is none to be had. */
 bool ghi_worker_run(struct ghi_gthread *g);
 /* After a successful claim in the idle word. */
@@ -168,14 +179,17 @@ void ghi_sched_move(struct ghi_gthread *self);
 extern struct ghi_affinity ghi_sched_unsure; /* of a worker: the next switch binds anew */
 struct ghi_gthread *ghi_sched_search(struct ghi_worker *w);
 bool ghi_sched_any_work(void);
+/* The next holder looks at events and at the inbox first: switches are too rare to count them.  By
+ * the holder, or whoever has taken the slot. */
+static inline void ghi_sched_look_soon(struct ghi_slot *s)
+{
+	s->next_poll = s->next_turn = s->tick;
+	ghi_turns_next(&s->turns, s->tick, GHI_TURN_INBOX);
+}
 /* One that waits for a slot that the caller holds, not counting the inbox; NULL: none. */
 struct ghi_gthread *ghi_sched_take_waiting(struct ghi_slot *s);
 /* Somebody else would run on this slot now. */
 bool ghi_sched_others_wait(const struct ghi_slot *s);
 void ghi_sched_resume(struct ghi_worker *w, struct ghi_gthread *next);
-void ghi_sched_inbox_push(struct ghi_gthread *g);
-/* Lengths of the queues that all slots share, as hints. */
-void ghi_sched_queued(size_t *ret_inbox, size_t *ret_hogs);
-void ghi_sched_after_fork(void);
 
 #endif

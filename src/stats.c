@@ -103,7 +103,7 @@ void ghi_stats_answer(struct ghi_answer *a, unsigned long ms)
 	ghi_answer_put(a, "v\tworkers\t%u\n", ghi_worker_count());
 	ghi_answer_put(a, "v\tworkers_asleep\t%u\n", ghi_worker_asleep());
 	ghi_answer_put(a, "v\tworkers_max\t%lu\n", ghi_config.max_workers);
-	ghi_sched_queued(&inbox, &hogs);
+	ghi_queues_lengths(&inbox, &hogs);
 	ghi_answer_put(a, "v\tinbox\t%lu\n", inbox);
 	ghi_answer_put(a, "v\tcomputing_queue\t%lu\n", hogs);
 	ghi_answer_put(a, "c\thandoffs_blocked\t%lu\n", m->handoffs_asleep);

@@ -161,6 +161,45 @@ bool ghi_worker_hand_slot(struct ghi_slot *s, bool may_create)
 	return false;
 }
 
+/* This one and no other; false: it is not idle, or on its way to somebody. */
+static bool claim_slot(struct ghi_slot *s)
+{
+	bool claimed = false;
+	ghi_lock(&idle.lock);
+	struct ghi_slot **p = &idle.slots;
+	while (*p && *p != s)
+		p = &(*p)->idle_next;
+	/* Which of those on the list a claim takes makes no difference to other claims. */
+	if (*p && (claimed = ghi_idle_claim(&ghi_idle_word, false)))
+		*p = s->idle_next;
+	ghi_unlock(&idle.lock);
+	return claimed;
+}
+
+bool ghi_worker_staff(struct ghi_slot *s, bool may_create)
+{
+	ghi_nosig_enter();
+	bool claimed = claim_slot(s), staffed = claimed && ghi_worker_hand_slot(s, may_create);
+	if (claimed && !staffed) {
+		ghi_worker_idle_slot(s);
+		if (!may_create)
+			ghi_monitor_poke(); /* it may make a worker */
+	}
+	ghi_nosig_leave();
+	return staffed || !claimed;
+}
+
+void ghi_worker_staff_pinned(bool may_create)
+{
+	if (!load_relaxed(&ghi_queues_hint.apart))
+		return;
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		if (load_relaxed(&ghi_slots[i].owner) == GHI_SLOT_FREE &&
+		    ghi_queues_pinned_wait(&ghi_slots[i]) &&
+		    !ghi_worker_staff(&ghi_slots[i], may_create))
+			return;
+}
+
 /* Not the one in the poller: with every slot idle it is the only one that sees events. */
 bool ghi_worker_run(struct ghi_gthread *g)
 {
@@ -301,7 +340,8 @@ static void go_idle(struct ghi_worker *w)
 	ghi_unlock(&idle.lock);
 	if (s)
 		ghi_idle_give_slot(&ghi_idle_word, was_searching); /* (S1),(S2) */
-	if (ghi_sched_any_work()) {				   /* (S3) */
+	ghi_worker_staff_pinned(false); /* (S3) of "Pinned": this worker may be the one it wakes */
+	if (ghi_sched_any_work()) {	/* (S3) */
 		ghi_lock(&idle.lock);
 		if (w->asleep && ghi_idle_claim(&ghi_idle_word, true)) { /* (S4) */
 			struct ghi_slot *again = pop_slot_locked();

@@ -24,6 +24,7 @@ static Suite *(*const suites[])(void) = {
     suite_native_file,	 suite_native_module,
     suite_native_error,	 suite_native_memory,
     suite_native_send,	 suite_native_late,
+    suite_turns,
 };
 
 int main(void)

@@ -16,13 +16,19 @@ typedef int (*gh_group_fn)(void *arg);
 
 /* Bits of gh_group_new()'s flags. */
 #define GH_GROUP_CANCEL_ON_ERROR 1u /* the first failure cancels the other members */
+#define GH_GROUP_RECOVER	 2u /* a panic or a fault ends the member, not the process (gh_panic) */
 
 GH_BEGIN_DECLS
 
 /* Makes a group.
  *
  * parent: a group that this one is part of, or NULL: when the parent is cancelled, so is this one.
- * The parent must be there until this one is freed.  flags: 0 or GH_GROUP_CANCEL_ON_ERROR.
+ * The parent must be there until this one is freed.  flags: 0 or a sum of GH_GROUP_CANCEL_ON_ERROR
+ * and GH_GROUP_RECOVER.
+ *
+ * With GH_GROUP_RECOVER every member is as if started with GH_TASK_RECOVER: one that ends by a panic or a
+ * fault is a member that failed with -ENOTRECOVERABLE.  The groups that have this one for their
+ * parent, and their parts, do the same.  Tasks that a member starts outside of these groups do not.
  *
  * Returns: a group, for gh_group_free(), or NULL with errno
  *   EINVAL  parent is no group, or an unknown flag

@@ -8,7 +8,7 @@ GH_BEGIN_DECLS
 
 /* Says why on stderr, with a backtrace, and ends the process by abort(3); or only the task.
  *
- * A task that was started with GH_TASK_RECOVER ends alone: its deferred functions run,
+ * A task that was started with GH_TASK_RECOVER, or in a group with GH_GROUP_RECOVER, ends alone: its deferred functions run,
  * gh_task_join() gives -ENOTRECOVERABLE, and in a group it is a member that failed with that.  The
  * same becomes of faults (SIGSEGV, SIGBUS, SIGFPE, SIGILL, an overflow of the stack) in such a
  * task, unless the program handles the signal.  Locks that it held, libc's as well, stay held, and

@@ -20,6 +20,14 @@ typedef void *(*gh_fn)(void *arg);
 #define GH_TASK_DETACHED 1u /* nobody joins it */
 #define GH_TASK_OWN_TLS	 2u /* thread-local storage of its own, as a pthread has */
 #define GH_TASK_RECOVER	 4u /* a panic or a fault ends the task, not the process (gh_panic) */
+#define GH_TASK_PINNED	 8u /* it runs on slot number .slot only, as by gh_task_pin() */
+
+/* Levels for gh_task_opts.priority and gh_task_set_priority(). */
+#define GH_PRIORITY_LOWEST  (-2)
+#define GH_PRIORITY_LOW	    (-1)
+#define GH_PRIORITY_NORMAL  0
+#define GH_PRIORITY_HIGH    1
+#define GH_PRIORITY_HIGHEST 2
 
 /* How a task is to be; fields that are zero mean the default. */
 typedef struct gh_task_opts {
@@ -27,7 +35,8 @@ typedef struct gh_task_opts {
 	const char *name;  /* copied, cut to 15 bytes; NULL: the creator's */
 	size_t stack_size; /* bytes of address space, committed as they are used */
 	unsigned flags;	   /* GH_TASK_* */
-	int priority;	   /* 0; other values are refused until there are priorities */
+	int priority;	   /* GH_PRIORITY_LOWEST to GH_PRIORITY_HIGHEST; 0: normal */
+	unsigned slot;	   /* with GH_TASK_PINNED; it counts from 0 */
 } gh_task_opts;
 
 /* gh_task_opts o = {GH_TASK_OPTS_SIZE, .name = "worker"}; */
@@ -39,14 +48,15 @@ GH_BEGIN_DECLS
  *
  * It runs fn(arg), concurrently with the caller.  arg belongs to the two of them; greenhook does
  * not look at it.  opts may be NULL, and is not needed after the call.  The new task inherits the
- * caller's deadline, signal mask and affinity.
+ * caller's deadline, signal mask and affinity, and no priority.
  *
  * With GH_TASK_DETACHED the handle is good only as long as the task runs, which the caller has to
  * know otherwise.
  *
  * Returns: a handle for gh_task_join() or gh_task_detach(), or NULL with errno
- *   EINVAL  fn is NULL, opts->size is 0, or an option has no meaning
+ *   EINVAL  fn is NULL, opts->size is 0, or an option has no meaning; no such slot
  *   E2BIG  opts->size is larger than this library knows, and what it does not know is set
+ *   EBUSY  GH_TASK_PINNED, and the caller has a kernel thread of its own (gh_own_thread)
  *   EAGAIN  there is no memory for it, or, where tasks are kernel threads, no more of them
  * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.
  * Like: pthread_create(3), Go's go statement
@@ -59,8 +69,9 @@ GH_API gh_task *gh_task_spawn(gh_fn fn, void *arg, const gh_task_opts *opts);
  * fn, arg, opts: as in gh_task_spawn().
  *
  * Returns: 0, or
- *   -EINVAL  fn is NULL, opts->size is 0, or an option has no meaning
+ *   -EINVAL  fn is NULL, opts->size is 0, or an option has no meaning; no such slot
  *   -E2BIG  opts->size is larger than this library knows, and what it does not know is set
+ *   -EBUSY  GH_TASK_PINNED, and the caller has a kernel thread of its own (gh_own_thread)
  *   -EAGAIN  there is no memory for it, or, where tasks are kernel threads, no more of them
  * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.
  * Like: Go's go statement

@@ -24,7 +24,7 @@
 
 struct gh_group {
 	uint32_t magic;
-	unsigned flags;
+	unsigned flags; /* constant */
 	ghi_lock_t lock;
 	uint32_t count; /* members that have not ended; waited for by address; under the lock */
 	bool cancelled;
@@ -104,13 +104,13 @@ static void cancel_locked(gh_group *g, struct ghi_gthread **ready)
 gh_group *gh_group_new(gh_group *parent, unsigned flags)
 {
 	gh_group *g = NULL;
-	if ((parent && !good(parent)) || (flags & ~GH_GROUP_CANCEL_ON_ERROR)) {
+	if ((parent && !good(parent)) || (flags & ~(GH_GROUP_CANCEL_ON_ERROR | GH_GROUP_RECOVER))) {
 		errno = EINVAL;
 		return NULL;
 	}
 	if (!(g = ghi_zalloc(sizeof(*g))))
 		return NULL;
-	g->flags = flags;
+	g->flags = flags | (parent ? parent->flags & GH_GROUP_RECOVER : 0);
 	g->parent = parent;
 	store_release(&g->magic, GROUP_MAGIC);
 	if (parent) {
@@ -124,6 +124,8 @@ gh_group *gh_group_new(gh_group *parent, unsigned flags)
 
 int ghi_group_enter(gh_group *g, gh_task *t)
 {
+	if (g->flags & GH_GROUP_RECOVER)
+		t->recover = true;
 	lock(g);
 	int r = g->cancelled ? -ECANCELED : 0;
 	if (!r) {

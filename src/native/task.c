@@ -141,6 +141,11 @@ void ghi_task_findable(gh_task *t)
 static int start_green(gh_task *t, const gh_task_opts *o)
 {
 	struct ghi_gthread *self = ghi_self();
+	bool pinned = o->flags & GH_TASK_PINNED;
+	if (pinned && o->slot >= ghi_nslots)
+		return -EINVAL;
+	if (pinned && self && self->own)
+		return -EBUSY;
 	struct ghi_gthread_attr attr = {
 	    .stack_size = o->stack_size, .guard_size = GHI_PAGE, .detached = true};
 	struct ghi_gthread *g =
@@ -158,6 +163,8 @@ static int start_green(gh_task *t, const gh_task_opts *o)
 	g->task_ops = &ghi_task_ops;
 	g->task = t;
 	g->cancel_word = &t->cancel;
+	g->level = (int8_t)o->priority;
+	g->pin = pinned ? (uint16_t)(o->slot + 1) : 0;
 	t->g = g;
 	int r = t->group ? ghi_group_enter(t->group, t) : 0;
 	if (!r && self && self->own && !ghi_worker_start_own(g)) {
@@ -191,8 +198,10 @@ int ghi_task_read_opts(const gh_task_opts *in, gh_task_opts *ret)
 		if (((const char *)in)[i])
 			return -E2BIG;
 	memcpy(ret, in, in->size < sizeof(*ret) ? in->size : sizeof(*ret));
-	if ((ret->flags & ~(GH_TASK_DETACHED | GH_TASK_OWN_TLS | GH_TASK_RECOVER)) ||
-	    ret->priority || ret->stack_size > 1ul << 40)
+	if ((ret->flags &
+	     ~(GH_TASK_DETACHED | GH_TASK_OWN_TLS | GH_TASK_RECOVER | GH_TASK_PINNED)) ||
+	    ret->priority < GH_PRIORITY_LOWEST || ret->priority > GH_PRIORITY_HIGHEST ||
+	    ret->stack_size > 1ul << 40)
 		return -EINVAL;
 	if (ret->stack_size && ret->stack_size < (size_t)PTHREAD_STACK_MIN)
 		ret->stack_size = (size_t)PTHREAD_STACK_MIN;
@@ -223,7 +232,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 	*ret = t;
 	/* With GH_TASK_DETACHED t may be gone when it has begun. */
 	if (!ghi_runtime_ensure()) {
-		r = ghi_task_start_kernel(t, &o);
+		r = o.flags & GH_TASK_PINNED ? -EINVAL : ghi_task_start_kernel(t, &o);
 	} else if (!(r = start_green(t, &o))) {
 		struct ghi_gthread *g = t->g;
 		if (t->deadline != GHI_NEVER)

@@ -184,6 +184,8 @@ def run(programs):
                 f"--- stacks\n{stacks}", pytrace=False)
         finally:
             end_group(process)
+        # No program of these but `stuck` comes to an end after that.
+        assert str(program) == "stuck" or b"nothing can wake" not in err, err.decode(errors="replace")
         return Result(process.returncode, out.decode(errors="replace"),
                       err.decode(errors="replace"), time.monotonic() - started)
     return run_program

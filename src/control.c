@@ -164,7 +164,7 @@ static bool must_stay(void)
 	return xchg_acq_rel(&control.thread, 1u) == 0;
 }
 
-static void *control_main(void *arg)
+static void *answer_until_idle(void *arg)
 {
 	uint64_t mask = ~GHI_SIG_OURS;
 
@@ -207,6 +207,14 @@ static void *control_main(void *arg)
 			pause_a_little();
 		}
 	}
+}
+
+static void *control_main(void *arg)
+{
+	ghi_helper_begins();
+	answer_until_idle(arg);
+	ghi_helper_ends();
+	return arg;
 }
 
 /* ---- who wakes it --------------------------------------------------------------------------- */
@@ -293,6 +301,7 @@ void ghi_control_after_fork(void)
 	if (control.peer >= 0)
 		ghi_poller_drop(control.peer);
 	control.wake = control.peer = -1;
+	ghi_helper_after_fork();
 	ghi_stats_after_fork();
 	ghi_trace_after_fork();
 	ghi_control_socket_forget();

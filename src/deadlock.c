@@ -9,6 +9,7 @@
 #include "src/inspect.h"
 #include "src/runtime.h"
 #include "src/sched.h"
+#include "src/stuck.h"
 
 enum { AT_ONCE = 2048, EDGES_AT_ONCE = 512, MAX_EDGES = 1 << 17, MAX_RING = 16, MAX_TOLD = 64 };
 
@@ -239,15 +240,18 @@ static void conclude(uint64_t now)
 	rest(now);
 }
 
-bool ghi_deadlock_news(void)
+static bool rings_news(void)
 {
-	return ghi_config.deadlock && search.parks != parks();
+	return search.parks != parks();
 }
 
-uint64_t ghi_deadlock_look(uint64_t now)
+bool ghi_deadlock_news(void)
 {
-	if (!ghi_config.deadlock)
-		return GHI_NEVER;
+	return ghi_config.deadlock && (rings_news() || ghi_stuck_news());
+}
+
+static uint64_t look_for_rings(uint64_t now)
+{
 	if (search.phase == RESTS) {
 		if (load_acquire(&search.found))
 			return search.next > now ? search.next : now + GHI_SEC;
@@ -255,7 +259,7 @@ uint64_t ghi_deadlock_look(uint64_t now)
 			return search.next;
 		/* Not at each look: the counters lie on lines that others write to. */
 		search.next = now + GHI_SEC;
-		if (!ghi_deadlock_news())
+		if (!rings_news())
 			return GHI_NEVER;
 		if (!begin())
 			return search.next;
@@ -279,20 +283,31 @@ uint64_t ghi_deadlock_look(uint64_t now)
 	return search.next;
 }
 
+uint64_t ghi_deadlock_look(uint64_t now)
+{
+	if (!ghi_config.deadlock)
+		return GHI_NEVER;
+	uint64_t rings = look_for_rings(now), all = ghi_stuck_look(now);
+	return rings < all ? rings : all;
+}
+
 void ghi_deadlock_after_fork(void)
 {
 	if (search.edges)
 		ghi_sys(SYS_munmap, search.edges, MAX_EDGES * sizeof(*search.edges));
 	memset(&search, 0, sizeof(search));
+	ghi_stuck_after_fork();
 }
 
 void ghi_deadlock_tell(void)
 {
-	if (!load_acquire(&search.found))
-		return;
-	ghi_deadlock_print(search.ring, search.length);
-	store_release(&search.found, 0u);
-	if (ghi_config.deadlock > 1) {
+	bool told = ghi_stuck_tell();
+	if (load_acquire(&search.found)) {
+		ghi_deadlock_print(search.ring, search.length);
+		store_release(&search.found, 0u);
+		told = true;
+	}
+	if (told && ghi_config.deadlock > 1) {
 		ghi_say("GREENHOOK_DEADLOCK=2: ending the process");
 		ghi_sys(SYS_kill, sys_getpid(), SIGABRT);
 	}

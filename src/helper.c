@@ -10,6 +10,42 @@
 
 static int starting; /* kernel thread that is making one; 0: none */
 
+static int running[8]; /* kernel threads; 0: free */
+enum { RUNNING = sizeof(running) / sizeof(*running) };
+
+void ghi_helper_begins(void)
+{
+	int tid = sys_gettid();
+	for (int i = 0; i < RUNNING; i++) {
+		int none = 0;
+		if (cas_acq_rel(&running[i], &none, tid))
+			return;
+	}
+}
+
+void ghi_helper_ends(void)
+{
+	int tid = sys_gettid();
+	for (int i = 0; i < RUNNING; i++)
+		if (load_relaxed(&running[i]) == tid)
+			store_release(&running[i], 0);
+}
+
+bool ghi_helper_is(int tid)
+{
+	for (int i = 0; i < RUNNING; i++)
+		if (load_relaxed(&running[i]) == tid)
+			return true;
+	return false;
+}
+
+void ghi_helper_after_fork(void)
+{
+	for (int i = 0; i < RUNNING; i++)
+		running[i] = 0;
+	starting = 0;
+}
+
 bool ghi_helper_starting(void)
 {
 	int by = load_relaxed(&starting);

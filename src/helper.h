@@ -10,6 +10,12 @@
 /* Starts a detached thread that blocks every signal; one caller at a time.  0 or an errno of
  * pthread_create. */
 int ghi_helper_start(void *(*fn)(void *));
+/* Such a thread, but the monitor, says so when it begins and before it ends. */
+void ghi_helper_begins(void);
+void ghi_helper_ends(void);
+/* Is that one of them? */
+bool ghi_helper_is(int tid);
+void ghi_helper_after_fork(void);
 /* The pthread_create that the caller is in is one of these. */
 bool ghi_helper_starting(void);
 

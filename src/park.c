@@ -4,6 +4,7 @@
 #include "src/monitor.h"
 #include "src/park.h"
 #include "src/sched.h"
+#include "src/stuck.h"
 
 static void commit_park(struct ghi_gthread *left, struct ghi_worker *w)
 {
@@ -16,7 +17,7 @@ static void commit_park(struct ghi_gthread *left, struct ghi_worker *w)
 		w->slot->stats.parks[why]++;
 	} else {
 		fetch_add_relaxed(&ghi_stats_parks_away[why], (uint64_t)1);
-		if (ghi_deadlock_edge(why)) /* nobody took a slot, which would have woken it */
+		if (ghi_stuck_counts(why)) /* nobody took a slot, which would have woken it */
 			ghi_monitor_wake_if_asleep();
 	}
 }

@@ -39,6 +39,15 @@ bool ghi_sig_is_ignored(int sig, const struct sigaction *a)
 	       (a->sa_handler == SIG_DFL && (BIT(sig) & IGNORED_BY_DEFAULT));
 }
 
+uint64_t ghi_signal_handlers(void)
+{
+	uint64_t set = 0;
+	for (int sig = 1; sig < GHI_NSIG; sig++)
+		if (sig != GHI_SIG_CAST && sig != GHI_SIG_KICK && ghi_sig_is_handler(&actions[sig]))
+			set |= BIT(sig);
+	return set;
+}
+
 struct sigaction ghi_sig_action_of(int sig)
 {
 	return actions[sig]; /* torn only if the program changes it at this very moment */

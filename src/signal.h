@@ -63,6 +63,9 @@ void ghi_signal_thread_ends(struct ghi_gthread *self);
 /* sigaction(2) as the program sees it; an errno or 0. */
 int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *old);
 
+/* Signals that have handlers of the program. */
+uint64_t ghi_signal_handlers(void);
+
 /* A set as a mask, without what nobody can block. */
 uint64_t ghi_signal_mask_of(const sigset_t *s);
 /* Sets the mask of the running gthread. */

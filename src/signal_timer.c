@@ -206,3 +206,8 @@ void ghi_sig_timer_reset(void)
 		timers.free = t;
 	}
 }
+
+bool ghi_sigtimer_ever(void)
+{
+	return load_relaxed(&timers.n) > 0;
+}

@@ -31,6 +31,8 @@ struct ghi_sigtimer {
 int ghi_sigtimer_new(clockid_t clock, const struct ghi_sigtimer *like, struct ghi_sigtimer **ret);
 /* The record behind a number of the kernel's, or NULL. */
 struct ghi_sigtimer *ghi_sigtimer_of(int id);
+/* There is one, or was. */
+bool ghi_sigtimer_ever(void);
 int ghi_sigtimer_delete(struct ghi_sigtimer *t);
 void ghi_sigtimer_expired(const siginfo_t *info);
 void ghi_sigtimer_run(void);

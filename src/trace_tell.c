@@ -144,6 +144,7 @@ static void *trace_main(void *arg)
 	struct ghi_answer *a = &trace.answer;
 	uint64_t mask = ~GHI_SIG_OURS;
 
+	ghi_helper_begins();
 	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-trc");
 	for (unsigned i = 0; i < trace.rings; i++)
@@ -173,6 +174,7 @@ static void *trace_main(void *arg)
 	ghi_control_hang_up(trace.peer);
 	store_release(&trace.peer, -1);
 	store_release(&trace.going, 0u);
+	ghi_helper_ends();
 	return arg;
 }
 

@@ -1,0 +1,68 @@
+"""Everybody waits and nothing can wake them: told once; and nobody says so where something can."""
+import re
+import signal
+import subprocess
+import time
+
+import pytest
+
+from conftest import environment, killed_after, need_library
+
+LIMIT = 30
+TOLD = "greenhook: deadlock: all "
+
+
+@pytest.fixture
+def hangs(programs, tmp_path):
+    """Runs integration/programs/stuck until its stderr has `enough`, or for so long; stderr and status."""
+    need_library()
+
+    def run(what, enough=None, seconds=5, workers=2, **env):
+        err = tmp_path / "err"
+        with open(err, "w") as to, subprocess.Popen([programs / "stuck", what], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
+                                                    stderr=to, env=environment("green", workers, env)) as process:
+            try:
+                with killed_after(process):
+                    assert process.stdout.readline() == "ready\n"
+                end = time.monotonic() + (LIMIT if enough else seconds)
+                while time.monotonic() < end and process.poll() is None and not (enough and re.search(enough, err.read_text())):
+                    time.sleep(0.05)
+                ended = process.poll()
+            finally:
+                process.kill()
+        return err.read_text(), ended
+    return run
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+@pytest.mark.parametrize("what,who,reason", [("mutex", "in_mutex", "mutex"), ("cond", "in_cond", "condition"), ("sem", "in_sem", "semaphore"),
+                                             ("barrier", "in_barrier", "barrier"), ("rwlock", "in_rwlock", "rwlock"), ("join", "in_join", "join"),
+                                             ("exit", "in_cond", "condition")])
+def test_nothing_can_wake_them(hangs, workers, what, who, reason):
+    said, ended = hangs(what, enough=rf"{TOLD}2 gthreads wait, and nothing can wake them\n(.*\n)*    #\d {who}.*\n", workers=workers)
+    assert ended is None and said.count(TOLD) == 1
+    assert re.search(rf'greenhook: gthread \d+ "stuck" waits: {reason} at 0x[0-9a-f]+\n    #0 .*\n    #1 {who}\+0x', said)
+
+
+@pytest.mark.parametrize("workers", [1, 8])
+def test_many(hangs, workers):
+    said, _ = hangs("many", enough=r"and \d+ more; `greenhook dump \d+` shows all\n", workers=workers)
+    assert said.count(TOLD) == 1 and f"{TOLD}5001 gthreads wait, and nothing can wake them\n" in said
+    assert said.count('"stuck" waits: ') == 16 and "greenhook: and 4985 more; " in said
+
+
+def test_it_is_told_once(hangs):
+    said, _ = hangs("sem", seconds=6)
+    assert said.count(TOLD) == 1
+
+
+def test_policies(hangs):
+    said, ended = hangs("cond", seconds=LIMIT, GREENHOOK_DEADLOCK="2")
+    assert ended == -signal.SIGABRT and "GREENHOOK_DEADLOCK=2: ending the process" in said
+    assert hangs("cond", seconds=4, GREENHOOK_DEADLOCK="0") == ("", None)
+
+
+@pytest.mark.parametrize("what", ["sleep", "limit", "handler", "sigwait", "timer", "child", "any", "read", "poll", "epoll", "kernel", "computes", "shared", "aio"])
+def test_something_can(agree, run, what):
+    agree("stuck", what)
+    assert run("stuck", what, mode="green", workers=2).err == ""

@@ -142,6 +142,25 @@ def test_objects_lie_where_the_program_wants_them():
             assert not re.search(r"(?<!\w)(malloc|calloc|realloc|free|strdup|asprintf)\(", source.read_text()), source
 
 
+def test_mistakes_are_errors(every, native):
+    every("misuse")
+    native("misuse", env={"GREENHOOK": "0"})
+
+
+def test_mistakes_end_a_debug_run_with_a_text(run, tmp_path):
+    listed = [line.split("\t") for line in run(str(NATIVE / "misuse"), "list").out.splitlines() if "\t" in line]
+    assert len(listed) > 40
+    for n, text in listed:
+        done = run(str(NATIVE / "misuse"), n, env={"GREENHOOK_DEBUG": "1", "GREENHOOK_WORKERS": "2"})
+        assert done.status == -6 and f"greenhook: *** gh_" in done.err and text in done.err, (text, done)
+    program = tmp_path / "misuse"
+    subprocess.run(["gcc", "-std=gnu11", "-D_GNU_SOURCE", "-DGH_DEBUG", "-I", ROOT / "include", "-o", program, ROOT / "integration/native/misuse.c",
+                    f"-L{BUILD}", "-lgreenhook", "-pthread", f"-Wl,-rpath,{BUILD}"], check=True, timeout=120)
+    done = run(str(program), "0")
+    assert done.status == -6 and listed[0][1] in done.err, done
+    assert "compiled with GH_DEBUG" in run(str(program), "1000").out
+
+
 def test_all_sorts_of_threads_share_channels_and_locks(every):
     every("mix")
 

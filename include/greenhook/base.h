@@ -119,6 +119,27 @@ GH_API gh_time gh_after(gh_time ns);
  */
 GH_API int gh_start(void);
 
+/* Makes mistakes in calls of this library end the process.
+ *
+ * on: 1: a call with a handle that is NULL or was given up, with options that have no meaning, or
+ * by a thread that it is not for, says so on stderr, with the name of the function, and aborts,
+ * with a backtrace; 0: it gives the error that its description names.  As GREENHOOK_DEBUG in the
+ * environment says at first; a program compiled with -DGH_DEBUG begins with 1.  What may happen to
+ * a correct program as well (EBADF, EPIPE, ETIMEDOUT, ...) stays an error.
+ *
+ * Returns: what it was before, 0 or 1, never an error.
+ * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: yes.
+ * Since: 0.2
+ */
+GH_API int gh_debug(int on);
+
+#ifdef GH_DEBUG
+__attribute__((constructor)) static void gh_debug_begin(void)
+{
+	gh_debug(1);
+}
+#endif
+
 GH_END_DECLS
 
 #endif

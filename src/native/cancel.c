@@ -6,6 +6,7 @@
 #include <errno.h>
 
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/native/task_int.h"
 
 void ghi_task_cancel_locked(gh_task *t, int why)
@@ -25,7 +26,7 @@ void ghi_task_cancel_locked(gh_task *t, int why)
 int gh_task_cancel(gh_task *t)
 {
 	if (!ghi_task_good(t))
-		return -EINVAL;
+		return GHI_BAD(t, "task");
 	ghi_nosig_enter();
 	ghi_lock(&t->lock);
 	ghi_task_cancel_locked(t, 0);
@@ -61,7 +62,7 @@ int gh_task_set_deadline(gh_task *t, gh_time at)
 {
 	int r = 0;
 	if (!ghi_task_good(t))
-		return -EINVAL;
+		return GHI_BAD(t, "task");
 	uint64_t deadline = ghi_native_deadline(at);
 	ghi_nosig_enter();
 	ghi_lock(&t->lock);
@@ -97,7 +98,7 @@ int gh_task_shield(void)
 {
 	gh_task *t = ghi_task_running();
 	if (!t)
-		return -EPERM;
+		return GHI_OUTSIDE();
 	if (!t->shields++)
 		fetch_or_acq_rel(&t->cancel, (uint32_t)GHI_CANCEL_DISABLED);
 	return 0;
@@ -107,9 +108,9 @@ int gh_task_unshield(void)
 {
 	gh_task *t = ghi_task_running();
 	if (!t)
-		return -EPERM;
+		return GHI_OUTSIDE();
 	if (!t->shields)
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "there is no gh_task_shield to end");
 	if (--t->shields)
 		return 0;
 	if (t->g)
@@ -125,9 +126,9 @@ int gh_defer(void (*fn)(void *), void *arg)
 {
 	gh_task *t = ghi_task_running();
 	if (!fn)
-		return -EINVAL;
+		return GHI_NULL("function");
 	if (!t)
-		return -EPERM;
+		return GHI_OUTSIDE();
 	struct ghi_deferred *d = ghi_malloc(sizeof(*d));
 	if (!d)
 		return -ENOMEM;
@@ -140,7 +141,7 @@ int gh_defer_pop(bool run)
 {
 	gh_task *t = ghi_task_running();
 	if (!t)
-		return -EPERM;
+		return GHI_OUTSIDE();
 	struct ghi_deferred *d = t->deferred, taken;
 	if (!d)
 		return -ENOENT;

@@ -7,6 +7,7 @@
 
 #include "src/native/chan.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 
 /* ---- life -------------------------------------------------------------------------------------
  */
@@ -19,7 +20,8 @@ gh_chan *gh_chan_new(size_t size, size_t capacity)
 	/* One element is somewhere at least, if only in the sender's memory. */
 	if (size > PTRDIFF_MAX || (!unbounded && (__builtin_mul_overflow(size, capacity, &bytes) ||
 						  bytes > PTRDIFF_MAX || capacity > PTRDIFF_MAX))) {
-		errno = EINVAL;
+		errno = -GHI_MISUSE(-EINVAL, "elements of %lu bytes, %lu of them",
+				    (unsigned long)size, (unsigned long)capacity);
 		return NULL;
 	}
 	gh_chan *c = ghi_zalloc(sizeof(*c));
@@ -43,11 +45,15 @@ gh_chan *gh_chan_ref(gh_chan *c)
 {
 	if (ghi_chan_good(c))
 		fetch_add_relaxed(&c->refs, 1u);
+	else
+		(void)GHI_BAD(c, "channel");
 	return c;
 }
 
 void gh_chan_unref(gh_chan *c)
 {
+	if (c && !ghi_chan_good(c))
+		(void)GHI_BAD(c, "channel");
 	if (!ghi_chan_good(c) || fetch_add_acq_rel(&c->refs, 0u - 1) != 1)
 		return;
 	/* Who served the last receiver may not have unlocked yet. */
@@ -243,8 +249,11 @@ static int run(const struct op *op, bool waits, gh_time until)
 	int r;
 
 	ghi_native_attention();
-	if (!ghi_chan_good(op->c) || (op->sends && !op->slot && op->c->core.size))
-		return -EINVAL;
+	if (!ghi_chan_good(op->c))
+		return ghi_misuse_handle(op->sends ? "gh_chan_send" : "gh_chan_recv", op->c,
+					 "channel");
+	if (op->sends && !op->slot && op->c->core.size)
+		return ghi_misuse("gh_chan_send", -EINVAL, "the element is NULL");
 	if (waits && ghi_native_cancelled())
 		return -ECANCELED;
 	for (;;) {
@@ -305,7 +314,7 @@ int gh_chan_close(gh_chan *c)
 	struct ghi_gthread *ready = NULL;
 
 	if (!ghi_chan_good(c))
-		return -EINVAL;
+		return GHI_BAD(c, "channel");
 	ghi_nosig_enter();
 	ghi_chan_lock(c);
 	bool was = c->core.closed;
@@ -319,7 +328,7 @@ int gh_chan_close(gh_chan *c)
 static int64_t ask(gh_chan *c, bool how_many)
 {
 	if (!ghi_chan_good(c))
-		return -EINVAL;
+		return ghi_misuse_handle(how_many ? "gh_chan_len" : "gh_chan_closed", c, "channel");
 	ghi_nosig_enter();
 	ghi_chan_lock(c);
 	int64_t r = how_many ? (int64_t)c->core.count : c->core.closed;

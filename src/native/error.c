@@ -9,6 +9,7 @@
 
 #include "src/native/error.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/native/task_int.h"
 
 /* What there is to say when there is no memory to say it. */
@@ -94,7 +95,7 @@ void gh_error_unref(gh_error *e)
 
 int gh_error_code(const gh_error *e)
 {
-	return !e ? 0 : good(e) ? e->code : -EINVAL;
+	return !e ? 0 : good(e) ? e->code : GHI_BAD(e, "error");
 }
 
 const char *gh_error_message(const gh_error *e)
@@ -154,7 +155,7 @@ int64_t gh_error_text(const gh_error *e, char *buf, size_t size)
 	char why[96];
 
 	if (!buf && size)
-		return -EINVAL;
+		return GHI_NULL("buffer");
 	if (size)
 		*buf = 0;
 	for (const gh_error *first = e; good(e); e = e->cause) {
@@ -169,7 +170,7 @@ int64_t gh_error_text(const gh_error *e, char *buf, size_t size)
 int gh_error_print(const gh_error *e, FILE *file)
 {
 	if (!file)
-		return -EINVAL;
+		return GHI_NULL("stream");
 	enum { USUALLY = 16 << 10 }; /* names are looked for in files: once, if possible */
 	char *text = ghi_malloc(USUALLY);
 	int64_t n = text ? gh_error_text(e, text, USUALLY) : 0;

@@ -16,6 +16,7 @@
 #include "src/base/config.h"
 #include "src/native/io.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/signal.h"
 
 #ifndef RWF_NOWAIT
@@ -25,7 +26,7 @@
 int gh_open(const char *path, int flags, unsigned mode)
 {
 	if (!path)
-		return -EINVAL;
+		return GHI_NULL("path");
 	long fd = GHI_NATIVE_SYSCALL(SYS_openat, AT_FDCWD, (long)path, flags | O_CLOEXEC, mode);
 	if (fd >= 0)
 		ghi_fd_fresh((int)fd, GHI_FD_UNKNOWN);
@@ -121,7 +122,8 @@ static int64_t at_place(long nr, int fd, char *buf, size_t n, int64_t at)
 	size_t done = 0;
 
 	if (at < 0)
-		return -EINVAL;
+		return ghi_misuse(nr == SYS_pread64 ? "gh_pread" : "gh_pwrite", -EINVAL,
+				  "%ld is no place in a file", (long)at);
 	do {
 		long r = GHI_NATIVE_SYSCALL(nr, fd, (long)(buf + done), (long)(n - done),
 					    (long)(at + (int64_t)done));
@@ -152,7 +154,7 @@ int gh_fsync(int fd)
 int gh_stat(const char *path, struct stat *ret)
 {
 	if (!path || !ret)
-		return -EINVAL;
+		return GHI_NULL("path or the result");
 	return (int)GHI_NATIVE_SYSCALL(SYS_newfstatat, AT_FDCWD, (long)path, (long)ret, 0);
 }
 
@@ -194,8 +196,10 @@ gh_dir *gh_dir_open(const char *path)
 
 int gh_dir_next(gh_dir *d, const char **name, int *type)
 {
-	if (!d || d->magic != GHI_DIR_MAGIC || !name)
-		return -EINVAL;
+	if (!d || d->magic != GHI_DIR_MAGIC)
+		return GHI_BAD(d, "directory");
+	if (!name)
+		return GHI_NULL("result");
 	for (;;) {
 		if (d->at >= d->end) {
 			long r = GHI_NATIVE_SYSCALL(SYS_getdents64, d->fd, (long)d->entries,
@@ -218,6 +222,8 @@ int gh_dir_next(gh_dir *d, const char **name, int *type)
 
 void gh_dir_close(gh_dir *d)
 {
+	if (d && d->magic != GHI_DIR_MAGIC)
+		(void)GHI_BAD(d, "directory");
 	if (!d || d->magic != GHI_DIR_MAGIC)
 		return;
 	d->magic = 0;

@@ -11,6 +11,7 @@
 
 #include "src/lot.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/native/task_int.h"
 
 #define FUTURE_MAGIC 0x74757466u
@@ -64,7 +65,7 @@ gh_future *gh_future_new(void)
 gh_future *gh_future_ref(gh_future *f)
 {
 	if (!good(f)) {
-		errno = EINVAL;
+		errno = -GHI_BAD(f, "future");
 		return NULL;
 	}
 	fetch_add_relaxed(&f->refs, 1u);
@@ -76,7 +77,7 @@ int gh_future_unref(gh_future *f)
 	if (!f)
 		return 0;
 	if (!good(f))
-		return -EINVAL;
+		return GHI_BAD(f, "future");
 	if (fetch_add_acq_rel(&f->refs, (uint32_t)-1) == 1) {
 		store_release(&f->magic, 0u);
 		ghi_free(f);
@@ -87,8 +88,10 @@ int gh_future_unref(gh_future *f)
 int gh_future_set(gh_future *f, int status, void *value)
 {
 	uint32_t pending = PENDING;
-	if (!good(f) || status > 0)
-		return -EINVAL;
+	if (!good(f))
+		return GHI_BAD(f, "future");
+	if (status > 0)
+		return GHI_MISUSE(-EINVAL, "a status is 0 or a negative errno, not %d", status);
 	if (!cas_acq_rel(&f->done, &pending, (uint32_t)CLAIMED))
 		return -EALREADY;
 	gh_future_ref(f); /* who awaits it may drop the last one before we are out of here */
@@ -111,7 +114,7 @@ int gh_future_set(gh_future *f, int status, void *value)
 
 int gh_future_done(gh_future *f)
 {
-	return good(f) ? load_acquire(&f->done) == DONE : -EINVAL;
+	return good(f) ? load_acquire(&f->done) == DONE : GHI_BAD(f, "future");
 }
 
 static bool pending(void *arg)
@@ -135,7 +138,7 @@ static int wait_on(uint32_t *word, bool (*still)(void *), gh_time at)
 int gh_await_until(gh_future *f, void **value, gh_time at)
 {
 	if (!good(f))
-		return -EINVAL;
+		return GHI_BAD(f, "future");
 	int r = wait_on(&f->done, pending, at);
 	if (r)
 		return r;
@@ -187,10 +190,10 @@ int gh_await_any(gh_future *const futures[], int n, gh_time at)
 {
 	struct node few[8], *nodes = few;
 	if (!futures || n < 1 || n > 1024)
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "no futures, or %d of them", n);
 	for (int i = 0; i < n; i++)
 		if (!good(futures[i]))
-			return -EINVAL;
+			return GHI_BAD(futures[i], "future");
 	int r = first_done(futures, n);
 	if (r >= 0)
 		return r;
@@ -240,7 +243,7 @@ gh_future *gh_async(gh_fn fn, void *arg)
 	gh_future *f = fn ? gh_future_new() : NULL;
 	gh_task *t;
 	if (!f) {
-		errno = fn ? EAGAIN : EINVAL;
+		errno = fn ? EAGAIN : -GHI_NULL("function");
 		return NULL;
 	}
 	f->fn = fn;

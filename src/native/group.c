@@ -15,6 +15,7 @@
 #include <greenhook/group.h>
 #include "src/lot.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/native/task_int.h"
 #include "src/park.h"
 #include "src/sched.h"
@@ -105,7 +106,8 @@ gh_group *gh_group_new(gh_group *parent, unsigned flags)
 {
 	gh_group *g = NULL;
 	if ((parent && !good(parent)) || (flags & ~(GH_GROUP_CANCEL_ON_ERROR | GH_GROUP_RECOVER))) {
-		errno = EINVAL;
+		errno =
+		    -GHI_MISUSE(-EINVAL, "the parent is no group, or there are no flags %x", flags);
 		return NULL;
 	}
 	if (!(g = ghi_zalloc(sizeof(*g))))
@@ -189,8 +191,10 @@ static void *member_main(void *arg)
 int gh_group_spawn(gh_group *g, gh_group_fn fn, void *arg, const gh_task_opts *opts)
 {
 	gh_task *t;
-	if (!good(g) || !fn)
-		return -EINVAL;
+	if (!good(g))
+		return GHI_BAD(g, "group");
+	if (!fn)
+		return GHI_NULL("function");
 	struct member *m = ghi_malloc(sizeof(*m));
 	if (!m)
 		return -EAGAIN;
@@ -225,9 +229,9 @@ int gh_group_wait_until(gh_group *g, gh_time at)
 {
 	gh_task *self = ghi_task_running();
 	if (!good(g))
-		return -EINVAL;
+		return GHI_BAD(g, "group");
 	if (self && self->group == g)
-		return -EDEADLK;
+		return GHI_MISUSE(-EDEADLK, "a member waits for its own group");
 	int r = wait_for(g, ghi_native_deadline(at), true), error;
 	if (r == -ECANCELED) {
 		gh_group_cancel(g);
@@ -250,7 +254,7 @@ int gh_group_wait(gh_group *g)
 int gh_group_cancel(gh_group *g)
 {
 	if (!good(g))
-		return -EINVAL;
+		return GHI_BAD(g, "group");
 	struct ghi_gthread *ready = NULL;
 	lock(g);
 	cancel_locked(g, &ready);
@@ -262,7 +266,7 @@ int gh_group_cancel(gh_group *g)
 
 int gh_group_count(gh_group *g)
 {
-	return good(g) ? (int)load_acquire(&g->count) : -EINVAL;
+	return good(g) ? (int)load_acquire(&g->count) : GHI_BAD(g, "group");
 }
 
 int gh_group_free(gh_group *g)
@@ -271,9 +275,9 @@ int gh_group_free(gh_group *g)
 	if (!g)
 		return 0;
 	if (!good(g))
-		return -EINVAL;
+		return GHI_BAD(g, "group");
 	if (self && self->group == g)
-		return -EDEADLK;
+		return GHI_MISUSE(-EDEADLK, "a member waits for its own group");
 	lock(g);
 	bool parts = !ghi_list_empty(&g->parts);
 	unlock(g);

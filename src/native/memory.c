@@ -11,6 +11,7 @@
 #include "src/base/atomic.h"
 #include "src/base/sys.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 
 static void *libc_alloc(void *user, size_t bytes)
 {
@@ -53,7 +54,7 @@ int gh_set_allocator(const gh_allocator *a)
 	uint32_t was = OPEN;
 
 	if (!a || a->size != sizeof(*a) || !a->alloc || !a->resize || !a->release)
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "the allocator is NULL or not whole");
 	while (!cas_acq_rel(&state, &was, (uint32_t)CHANGING)) {
 		if (was == USED)
 			return -EBUSY;

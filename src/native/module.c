@@ -10,6 +10,7 @@
 
 #include "src/lot.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/native/module.h"
 #include "src/native/task_int.h"
 #include "src/native/until.h"
@@ -128,7 +129,7 @@ int gh_module_release(gh_module_version *v)
 	if (!v)
 		return 0;
 	if (!good_version(v))
-		return -EINVAL;
+		return GHI_BAD(v, "version of a module");
 	release(v);
 	return 0;
 }
@@ -139,7 +140,7 @@ int gh_module_release(gh_module_version *v)
 gh_module_version *gh_module_acquire(gh_module *m)
 {
 	if (!good(m)) {
-		errno = EINVAL;
+		errno = -GHI_BAD(m, "module");
 		return NULL;
 	}
 	lock(m);
@@ -176,8 +177,10 @@ int gh_module_go(gh_module_version *v, gh_fn fn, void *arg, const gh_task_opts *
 	gh_task_opts o;
 	gh_task *t;
 
-	if (!good_version(v) || !fn)
-		return -EINVAL;
+	if (!good_version(v))
+		return GHI_BAD(v, "version of a module");
+	if (!fn)
+		return GHI_NULL("function");
 	int rc = ghi_task_read_opts(opts, &o);
 	if (rc)
 		return rc;
@@ -202,14 +205,14 @@ const void *gh_module_calls(gh_module_version *v)
 {
 	if (good_version(v))
 		return v->def.calls;
-	errno = EINVAL;
+	errno = -GHI_BAD(v, "version of a module");
 	return NULL;
 }
 
 void *gh_module_symbol(gh_module_version *v, const char *name)
 {
 	if (!good_version(v) || !name) {
-		errno = EINVAL;
+		errno = name ? -GHI_BAD(v, "version of a module") : -GHI_NULL("name");
 		return NULL;
 	}
 	void *at = dlsym(v->object, name);
@@ -222,18 +225,19 @@ void *gh_module_state(gh_module_version *v)
 {
 	if (good_version(v))
 		return v->state;
-	errno = EINVAL;
+	errno = -GHI_BAD(v, "version of a module");
 	return NULL;
 }
 
 int64_t gh_module_number(gh_module_version *v)
 {
-	return good_version(v) ? v->number : -EINVAL;
+	return good_version(v) ? v->number : GHI_BAD(v, "version of a module");
 }
 
 int gh_module_current(gh_module_version *v)
 {
-	return good_version(v) ? load_relaxed(&v->module->current) == v : -EINVAL;
+	return good_version(v) ? load_relaxed(&v->module->current) == v
+			       : GHI_BAD(v, "version of a module");
 }
 
 /* ---- change --------------------------------------------------------------------------------- */
@@ -247,7 +251,7 @@ static int begin(gh_module *m)
 	bool again = m->loader == me;
 	unlock(m);
 	if (again)
-		return -EDEADLK;
+		return GHI_MISUSE(-EDEADLK, "the start of a module loads or frees the same module");
 	gh_mutex_lock(&m->loading);
 	store_relaxed(&m->loader, me);
 	return 0;
@@ -306,8 +310,10 @@ int gh_module_load(gh_module *m, const char *path, char *why, size_t size)
 
 	if (l.size)
 		*why = 0;
-	if (!good(m) || !path)
-		return -EINVAL;
+	if (!good(m))
+		return GHI_BAD(m, "module");
+	if (!path)
+		return GHI_NULL("path");
 	if (!self || !(self->flags & GHI_G_LIGHT)) {
 		load(&l);
 		return l.result;
@@ -337,7 +343,7 @@ static int take_out(gh_module *m)
 
 int gh_module_unload(gh_module *m)
 {
-	return good(m) ? take_out(m) : -EINVAL;
+	return good(m) ? take_out(m) : GHI_BAD(m, "module");
 }
 
 /* ---- life ----------------------------------------------------------------------------------- */
@@ -366,7 +372,7 @@ static bool others(void *arg)
 int gh_module_drain(gh_module *m, gh_time at)
 {
 	if (!good(m))
-		return -EINVAL;
+		return GHI_BAD(m, "module");
 	struct ghi_lot_wait w = {.key = &m->count,
 				 .validate = others,
 				 .arg = m,
@@ -382,7 +388,7 @@ int gh_module_drain(gh_module *m, gh_time at)
 
 int gh_module_count(gh_module *m)
 {
-	return good(m) ? (int)load_acquire(&m->count) : -EINVAL;
+	return good(m) ? (int)load_acquire(&m->count) : GHI_BAD(m, "module");
 }
 
 int gh_module_free(gh_module *m)
@@ -390,7 +396,7 @@ int gh_module_free(gh_module *m)
 	if (!m)
 		return 0;
 	if (!good(m))
-		return -EINVAL;
+		return GHI_BAD(m, "module");
 	int r = take_out(m);
 	if (r == -EDEADLK)
 		return r;

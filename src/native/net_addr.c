@@ -17,6 +17,7 @@
 #include <greenhook/sync.h>
 #include <greenhook/task.h>
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/native/net.h"
 
 _Static_assert(sizeof(struct sockaddr_storage) <= sizeof(((gh_addr *)0)->data), "any family");
@@ -69,7 +70,7 @@ int gh_addr_text(const gh_addr *a, char *buf, size_t size)
 	char host[INET6_ADDRSTRLEN], port[8] = "]:", *digits = port + 2;
 
 	if (!a || !buf)
-		return -EINVAL;
+		return GHI_NULL("address or the buffer");
 	const struct sockaddr *s = (const void *)a->data;
 	if (a->len >= sizeof(struct sockaddr_in) && s->sa_family == AF_INET) {
 		const struct sockaddr_in *in = (const void *)s;
@@ -135,7 +136,7 @@ int gh_addr_parse(const char *text, gh_addr *ret)
 	int port = 0;
 
 	if (!text || !ret)
-		return -EINVAL;
+		return GHI_NULL("text or the result");
 	if (text[0] == '/' || text[0] == '@')
 		return ghi_addr_unix(text, ret);
 	const char *colon = strrchr(text, ':');
@@ -231,7 +232,9 @@ int gh_resolve_until(const char *host, int port, gh_addr *ret, size_t n, gh_time
 					  .stack_size = 256 << 10,
 					  .flags = GHI_NET_TASK};
 
-	if (!host || !ret || !n || port < 0 || port > 65535)
+	if (!host || !ret || !n)
+		return GHI_NULL("host or the result");
+	if (port < 0 || port > 65535)
 		return -EINVAL;
 	if (ghi_native_cancelled())
 		return -ECANCELED;

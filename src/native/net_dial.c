@@ -14,6 +14,7 @@
 
 #include <greenhook/task.h>
 #include "src/native/io.h"
+#include "src/native/misuse.h"
 #include "src/native/net.h"
 
 static int option(int fd, int level, int name, int value)
@@ -283,7 +284,8 @@ static int name_of(int fd, long nr, gh_addr *ret)
 {
 	socklen_t len = sizeof(ret->data);
 	if (!ret)
-		return -EINVAL;
+		return ghi_misuse(nr == SYS_getsockname ? "gh_net_local" : "gh_net_peer", -EINVAL,
+				  "the result is NULL");
 	long r = ghi_sys_program(nr, fd, ret->data, &len);
 	if (r == 0)
 		ret->len = len;

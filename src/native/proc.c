@@ -11,6 +11,7 @@
 #include <greenhook/task.h>
 #include "src/native/io.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/poller.h"
 
 extern char **environ;
@@ -18,7 +19,7 @@ extern char **environ;
 int gh_pipe(int ends[2])
 {
 	if (!ends)
-		return -EINVAL;
+		return GHI_NULL("array");
 	long r = ghi_sys_program(SYS_pipe2, ends, O_CLOEXEC);
 	for (int i = 0; i < 2 && r == 0; i++)
 		ghi_fd_fresh(ends[i], ghi_self() ? GHI_FD_POLLED : GHI_FD_UNKNOWN);
@@ -49,7 +50,7 @@ int gh_proc_spawn(char *const argv[], const gh_proc_opts *opts)
 	pid_t pid = 0;
 
 	if (!argv || !argv[0] || (opts && opts->size != sizeof(o)))
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "no program, or options without GH_PROC_OPTS_INIT");
 	if (opts)
 		o = *opts;
 	if (o.out == 0 || o.err == 0) /* it would be what `in` became */
@@ -157,7 +158,7 @@ gh_chan *gh_tick(gh_time every)
 
 	if (!c) {
 		ghi_free(t);
-		errno = every > 0 ? ENOMEM : EINVAL;
+		errno = every > 0 ? ENOMEM : -GHI_MISUSE(-EINVAL, "every %ld ns", (long)every);
 		return NULL;
 	}
 	*t = (struct ticker){gh_chan_ref(c), every};

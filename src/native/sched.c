@@ -7,6 +7,7 @@
 #include <greenhook/sched.h>
 #include <string.h>
 
+#include "src/native/misuse.h"
 #include "src/native/task_int.h"
 #include "src/own.h"
 #include "src/runtime.h"
@@ -122,7 +123,7 @@ int gh_stats(struct gh_stats *ret)
 	struct gh_stats s = {.tasks = load_acquire(&ghi_tasks_alive)};
 
 	if (!ret || ret->size < sizeof(size_t) || ret->size > 4096)
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "the structure is NULL, or its size is not set");
 	if (ghi_runtime_running()) {
 		s.kernel_threads = ghi_worker_count();
 		s.slots = ghi_nslots;

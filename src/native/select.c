@@ -10,6 +10,7 @@
 
 #include "src/native/chan.h"
 #include "src/native/memory.h"
+#include "src/native/misuse.h"
 #include "src/poller.h"
 
 enum { ON_STACK = 4, MOST = 16384, NONE = -1 };
@@ -50,14 +51,18 @@ static int admit(struct select *s, size_t i)
 	const gh_case *c = &s->cases[i];
 
 	if (c->op < GH_CASE_SEND || c->op > GH_CASE_TIME)
-		return -EINVAL;
+		return ghi_misuse("gh_select", -EINVAL, "case %lu has no meaning",
+				  (unsigned long)i);
 	s->room[i].node.link.next = NULL;
 	if ((on_chan(c) && !c->chan) || (on_fd(c) && c->fd < 0))
 		return 0;
 	if (on_chan(c)) {
 		if (!ghi_chan_good(c->chan) ||
 		    (c->op == GH_CASE_SEND && !c->element && c->chan->core.size))
-			return -EINVAL;
+			return ghi_misuse(
+			    "gh_select", -EINVAL,
+			    "case %lu: its channel was given up, or it sends from NULL",
+			    (unsigned long)i);
 		s->room[s->chans++].chan = c->chan;
 	} else if (on_fd(c)) {
 		s->room[i].node.index = (uint32_t)s->fds;
@@ -341,7 +346,7 @@ static int prepare_and_run(gh_case *cases, size_t n, bool waits, uint64_t until)
 
 	ghi_native_attention();
 	if (!cases && n)
-		return -EINVAL;
+		return ghi_misuse("gh_select", -EINVAL, "the cases are NULL");
 	if (n > MOST)
 		return -E2BIG;
 	if (waits && ghi_native_cancelled())

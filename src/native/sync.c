@@ -7,6 +7,7 @@
 #include <limits.h>
 
 #include <greenhook/sync.h>
+#include "src/native/misuse.h"
 #include "src/native/until.h"
 #include "src/sync/word.h"
 
@@ -15,7 +16,7 @@ _Static_assert(sizeof(gh_mutex) == 16 && sizeof(gh_cond) == 8, "part of the ABI"
 int gh_mutex_init(gh_mutex *m, int kind)
 {
 	if (!m || kind < GH_MUTEX_PLAIN || kind > GH_MUTEX_RECURSIVE)
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "the mutex is NULL, or there is no kind %d", kind);
 	*m = (gh_mutex){.kind = (uint32_t)kind};
 	return 0;
 }
@@ -60,7 +61,7 @@ static int lock_slow(gh_mutex *m, const struct ghi_until *until)
 int gh_mutex_lock(gh_mutex *m)
 {
 	if (!m)
-		return -EINVAL;
+		return GHI_NULL("mutex");
 	if (__builtin_expect(m->kind == GH_MUTEX_PLAIN && ghi_word_try(&m->word), 1))
 		return 0;
 	return lock_slow(m, NULL);
@@ -69,13 +70,13 @@ int gh_mutex_lock(gh_mutex *m)
 int gh_mutex_lock_until(gh_mutex *m, gh_time until)
 {
 	struct ghi_native_until u;
-	return m ? lock_slow(m, ghi_native_until(&u, until)) : -EINVAL;
+	return m ? lock_slow(m, ghi_native_until(&u, until)) : GHI_NULL("mutex");
 }
 
 int gh_mutex_lock_try(gh_mutex *m)
 {
 	if (!m)
-		return -EINVAL;
+		return GHI_NULL("mutex");
 	if (m->kind == GH_MUTEX_RECURSIVE && mine(m))
 		return again(m);
 	if (!ghi_word_try(&m->word))
@@ -87,7 +88,7 @@ int gh_mutex_lock_try(gh_mutex *m)
 int gh_mutex_unlock(gh_mutex *m)
 {
 	if (!m)
-		return -EINVAL;
+		return GHI_NULL("mutex");
 	if (m->kind != GH_MUTEX_PLAIN) {
 		if (!mine(m))
 			return -EPERM;
@@ -95,7 +96,7 @@ int gh_mutex_unlock(gh_mutex *m)
 			return 0;
 		store_relaxed(&m->owner, 0);
 	}
-	return ghi_word_unlock(&m->word) ? 0 : -EPERM;
+	return ghi_word_unlock(&m->word) ? 0 : GHI_MISUSE(-EPERM, "the mutex is not locked");
 }
 
 /* ---- condition variables ----------------------------------------------------------------------
@@ -109,9 +110,9 @@ static void give_up(void *arg)
 int gh_cond_wait_until(gh_cond *c, gh_mutex *m, gh_time until)
 {
 	if (!c || !m)
-		return -EINVAL;
+		return GHI_NULL("condition or the mutex");
 	if (m->kind == GH_MUTEX_PLAIN ? load_relaxed(&m->word) == 0 : !mine(m))
-		return -EPERM;
+		return GHI_MISUSE(-EPERM, "the caller has not locked the mutex");
 	/* A mutex that one unlock leaves locked is nobody's to wait for. */
 	bool twice = m->kind == GH_MUTEX_RECURSIVE && m->count > 1;
 	struct ghi_cond_sleep s = {.cond = &c->word,
@@ -139,7 +140,7 @@ int gh_cond_wait(gh_cond *c, gh_mutex *m)
 int gh_cond_signal(gh_cond *c)
 {
 	if (!c)
-		return -EINVAL;
+		return GHI_NULL("condition");
 	ghi_cond_wake(&c->word, 1);
 	return 0;
 }
@@ -147,7 +148,7 @@ int gh_cond_signal(gh_cond *c)
 int gh_cond_broadcast(gh_cond *c)
 {
 	if (!c)
-		return -EINVAL;
+		return GHI_NULL("condition");
 	ghi_cond_wake(&c->word, INT_MAX);
 	return 0;
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include <greenhook/sync.h>
+#include "src/native/misuse.h"
 #include "src/native/until.h"
 
 _Static_assert(sizeof(gh_rwlock) >= sizeof(pthread_rwlock_t), "it is one, but for its kind");
@@ -31,40 +32,43 @@ static pthread_rwlock_t *rwlock_of(gh_rwlock *l)
 int gh_rwlock_rdlock_until(gh_rwlock *l, gh_time until)
 {
 	struct ghi_native_until u;
-	return l ? -ghi_rwlock_rdlock(rwlock_of(l), ghi_native_until(&u, until), false) : -EINVAL;
+	return l ? -ghi_rwlock_rdlock(rwlock_of(l), ghi_native_until(&u, until), false)
+		 : GHI_NULL("lock");
 }
 
 int gh_rwlock_wrlock_until(gh_rwlock *l, gh_time until)
 {
 	struct ghi_native_until u;
-	return l ? -ghi_rwlock_wrlock(rwlock_of(l), ghi_native_until(&u, until), false) : -EINVAL;
+	return l ? -ghi_rwlock_wrlock(rwlock_of(l), ghi_native_until(&u, until), false)
+		 : GHI_NULL("lock");
 }
 
 int gh_rwlock_rdlock(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_rdlock(rwlock_of(l), NULL, false) : -EINVAL;
+	return l ? -ghi_rwlock_rdlock(rwlock_of(l), NULL, false) : GHI_NULL("lock");
 }
 
 int gh_rwlock_wrlock(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_wrlock(rwlock_of(l), NULL, false) : -EINVAL;
+	return l ? -ghi_rwlock_wrlock(rwlock_of(l), NULL, false) : GHI_NULL("lock");
 }
 
 int gh_rwlock_rdlock_try(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_rdlock(rwlock_of(l), NULL, true) : -EINVAL;
+	return l ? -ghi_rwlock_rdlock(rwlock_of(l), NULL, true) : GHI_NULL("lock");
 }
 
 int gh_rwlock_wrlock_try(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_wrlock(rwlock_of(l), NULL, true) : -EINVAL;
+	return l ? -ghi_rwlock_wrlock(rwlock_of(l), NULL, true) : GHI_NULL("lock");
 }
 
 int gh_rwlock_unlock(gh_rwlock *l)
 {
 	if (!l)
-		return -EINVAL;
-	return ghi_rwlock_held(rwlock_of(l)) ? -ghi_rwlock_unlock(rwlock_of(l)) : -EPERM;
+		return GHI_NULL("lock");
+	return ghi_rwlock_held(rwlock_of(l)) ? -ghi_rwlock_unlock(rwlock_of(l))
+					     : GHI_MISUSE(-EPERM, "the lock is not locked");
 }
 
 /* ---- semaphores --------------------------------------------------------------------------------
@@ -73,7 +77,8 @@ int gh_rwlock_unlock(gh_rwlock *l)
 int gh_sem_init(gh_sem *s, int64_t value)
 {
 	if (!s || value < 0 || value > GH_SEM_MAX)
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "the semaphore is NULL, or the value %ld is no count",
+				  (long)value);
 	*s = (gh_sem)GH_SEM_INIT((uint64_t)value);
 	return 0;
 }
@@ -84,7 +89,7 @@ int gh_sem_wait_until(gh_sem *s, gh_time until)
 	int r;
 
 	if (!s)
-		return -EINVAL;
+		return GHI_NULL("semaphore");
 	if (ghi_native_cancelled())
 		return -ECANCELED;
 	do
@@ -100,17 +105,17 @@ int gh_sem_wait(gh_sem *s)
 
 int gh_sem_wait_try(gh_sem *s)
 {
-	return s ? -ghi_sem_wait((sem_t *)s, NULL, true) : -EINVAL;
+	return s ? -ghi_sem_wait((sem_t *)s, NULL, true) : GHI_NULL("semaphore");
 }
 
 int gh_sem_post(gh_sem *s)
 {
-	return s ? -ghi_sem_post((sem_t *)s) : -EINVAL;
+	return s ? -ghi_sem_post((sem_t *)s) : GHI_NULL("semaphore");
 }
 
 int64_t gh_sem_value(const gh_sem *s)
 {
-	return s ? (int64_t)(uint32_t)load_acquire(&s->data) : -EINVAL;
+	return s ? (int64_t)(uint32_t)load_acquire(&s->data) : GHI_NULL("semaphore");
 }
 
 /* ---- once --------------------------------------------------------------------------------------
@@ -118,7 +123,8 @@ int64_t gh_sem_value(const gh_sem *s)
 
 int gh_once_do(gh_once *o, void (*fn)(void *), void *arg)
 {
-	return o && fn ? -ghi_once_with((pthread_once_t *)&o->word, fn, arg) : -EINVAL;
+	return o && fn ? -ghi_once_with((pthread_once_t *)&o->word, fn, arg)
+		       : GHI_NULL("once or the function");
 }
 
 /* ---- barriers ----------------------------------------------------------------------------------
@@ -127,7 +133,7 @@ int gh_once_do(gh_once *o, void (*fn)(void *), void *arg)
 int gh_barrier_init(gh_barrier *b, uint32_t count)
 {
 	if (!b)
-		return -EINVAL;
+		return GHI_NULL("barrier");
 	memset(b, 0, sizeof(*b));
 	return -ghi_barrier_init((pthread_barrier_t *)b, count);
 }
@@ -135,7 +141,7 @@ int gh_barrier_init(gh_barrier *b, uint32_t count)
 int gh_barrier_wait_until(gh_barrier *b, gh_time until)
 {
 	if (!b || !ghi_barrier_ours((pthread_barrier_t *)b))
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "the barrier is NULL, was destroyed, or was not made");
 	if (ghi_native_cancelled())
 		return -ECANCELED;
 	int r = ghi_barrier_wait_until((pthread_barrier_t *)b, ghi_native_deadline(until));
@@ -150,7 +156,7 @@ int gh_barrier_wait(gh_barrier *b)
 int gh_barrier_destroy(gh_barrier *b)
 {
 	if (!b || !ghi_barrier_ours((pthread_barrier_t *)b))
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "the barrier is NULL, was destroyed, or was not made");
 	int r = -ghi_barrier_destroy((pthread_barrier_t *)b);
 	if (!r)
 		memset(b, 0, sizeof(*b)); /* not made: a later wait is told so instead of waiting */

@@ -14,6 +14,7 @@
 
 #include <greenhook/sync.h>
 #include "src/lot.h"
+#include "src/native/misuse.h"
 #include "src/native/until.h"
 
 _Static_assert(sizeof(gh_event) == 8 && sizeof(gh_wg) == 8, "part of the ABI");
@@ -23,7 +24,7 @@ enum { SET = 1, WAITED = 2 };
 int gh_event_init(gh_event *e, int kind)
 {
 	if (!e || (kind != GH_EVENT_MANUAL && kind != GH_EVENT_AUTO))
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "the event is NULL, or there is no kind %d", kind);
 	*e = (gh_event){.kind = (uint32_t)kind};
 	return 0;
 }
@@ -31,7 +32,7 @@ int gh_event_init(gh_event *e, int kind)
 int gh_event_set(gh_event *e)
 {
 	if (!e)
-		return -EINVAL;
+		return GHI_NULL("event");
 	int n = e->kind == GH_EVENT_AUTO ? 1 : INT_MAX; /* before it may be freed */
 	if (xchg_acq_rel(&e->state, (uint32_t)SET) == WAITED)
 		ghi_lot_wake(e, n, 0, NULL, NULL);
@@ -42,7 +43,7 @@ int gh_event_reset(gh_event *e)
 {
 	uint32_t set = SET;
 	if (!e)
-		return -EINVAL;
+		return GHI_NULL("event");
 	cas_acq_rel(&e->state, &set, 0u);
 	return 0;
 }
@@ -79,7 +80,7 @@ static void event_leave_to_others(gh_event *e)
 int gh_event_wait_until(gh_event *e, gh_time until)
 {
 	if (!e)
-		return -EINVAL;
+		return GHI_NULL("event");
 	if (ghi_native_cancelled())
 		return -ECANCELED;
 	for (uint32_t as = 0; !event_take(e, as); as = WAITED) {
@@ -105,7 +106,7 @@ int gh_event_wait(gh_event *e)
 
 int gh_event_wait_try(gh_event *e)
 {
-	return !e ? -EINVAL : event_take(e, 0) ? 0 : -EAGAIN;
+	return !e ? GHI_NULL("event") : event_take(e, 0) ? 0 : -EAGAIN;
 }
 
 /* ---- wait groups -------------------------------------------------------------------------------
@@ -119,12 +120,12 @@ int gh_event_wait_try(gh_event *e)
 int gh_wg_add(gh_wg *wg, int32_t n)
 {
 	if (!wg)
-		return -EINVAL;
+		return GHI_NULL("wait group");
 	uint64_t seen = load_relaxed(&wg->data), next;
 	do {
 		int64_t count = (int64_t)WG_COUNT(seen) + n;
 		if (count < 0)
-			return -EINVAL;
+			return GHI_MISUSE(-EINVAL, "more are done than were added");
 		if (count > GH_WG_MAX)
 			return -EOVERFLOW;
 		next = seen - WG_COUNT(seen) + (uint64_t)count;
@@ -159,7 +160,7 @@ static bool wg_busy(void *arg)
 int gh_wg_wait_until(gh_wg *wg, gh_time until)
 {
 	if (!wg)
-		return -EINVAL;
+		return GHI_NULL("wait group");
 	if (ghi_native_cancelled())
 		return -ECANCELED;
 	uint64_t seen = load_acquire(&wg->data);
@@ -184,5 +185,5 @@ int gh_wg_wait(gh_wg *wg)
 
 int gh_wg_wait_try(gh_wg *wg)
 {
-	return !wg ? -EINVAL : WG_COUNT(load_acquire(&wg->data)) ? -EAGAIN : 0;
+	return !wg ? GHI_NULL("wait group") : WG_COUNT(load_acquire(&wg->data)) ? -EAGAIN : 0;
 }

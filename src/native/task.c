@@ -12,6 +12,7 @@
 #include "src/life.h"
 #include "src/lot.h"
 #include "src/native/hook.h"
+#include "src/native/misuse.h"
 #include "src/native/task_int.h"
 #include "src/real.h"
 #include "src/runtime.h"
@@ -193,7 +194,9 @@ int ghi_task_read_opts(const gh_task_opts *in, gh_task_opts *ret)
 	if (!in)
 		return 0;
 	if (in->size < sizeof(in->size) || in->size > 4096)
-		return -EINVAL;
+		return ghi_misuse("gh_task_opts", -EINVAL,
+				  "its size is %lu: GH_TASK_OPTS_SIZE is missing",
+				  (unsigned long)in->size);
 	for (size_t i = sizeof(*ret); i < in->size; i++)
 		if (((const char *)in)[i])
 			return -E2BIG;
@@ -202,7 +205,8 @@ int ghi_task_read_opts(const gh_task_opts *in, gh_task_opts *ret)
 	     ~(GH_TASK_DETACHED | GH_TASK_OWN_TLS | GH_TASK_RECOVER | GH_TASK_PINNED)) ||
 	    ret->priority < GH_PRIORITY_LOWEST || ret->priority > GH_PRIORITY_HIGHEST ||
 	    ret->stack_size > 1ul << 40)
-		return -EINVAL;
+		return ghi_misuse("gh_task_opts", -EINVAL,
+				  "a flag, the priority or the size of the stack has no meaning");
 	if (ret->stack_size && ret->stack_size < (size_t)PTHREAD_STACK_MIN)
 		ret->stack_size = (size_t)PTHREAD_STACK_MIN;
 	return 0;
@@ -212,7 +216,8 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 {
 	struct gh_task *parent = ghi_task_running();
 	gh_task_opts o;
-	int r = s->fn ? ghi_task_read_opts(s->opts, &o) : -EINVAL;
+	int r = s->fn ? ghi_task_read_opts(s->opts, &o)
+		      : ghi_misuse("gh_task_spawn", -EINVAL, "the function is NULL");
 	if (r)
 		return r;
 	gh_task *t = ghi_task_alloc();
@@ -283,11 +288,12 @@ int gh_task_join_until(gh_task *t, void **ret, gh_time at)
 	int r = 0;
 
 	if (!ghi_task_good(t))
-		return -EINVAL;
+		return GHI_BAD(t, "task");
 	if (t == ghi_task_running())
-		return -EDEADLK;
+		return GHI_MISUSE(-EDEADLK, "a task joins itself");
 	if (!cas_acq_rel(&t->join, &state, (uint32_t)GHI_TASK_JOINING))
-		return -EINVAL;
+		return GHI_MISUSE(-EINVAL, "task %p is detached, or another thread joins it",
+				  (void *)t);
 	while (not_ended(t) && r != -ETIMEDOUT && r != -ECANCELED) {
 		struct ghi_lot_wait w = {.key = &t->ended,
 					 .validate = not_ended,
@@ -318,8 +324,11 @@ int gh_task_join(gh_task *t, void **ret)
 int gh_task_detach(gh_task *t)
 {
 	uint32_t state = GHI_TASK_JOINABLE;
-	if (!ghi_task_good(t) || !cas_acq_rel(&t->join, &state, (uint32_t)GHI_TASK_GIVEN_UP))
-		return -EINVAL;
+	if (!ghi_task_good(t))
+		return GHI_BAD(t, "task");
+	if (!cas_acq_rel(&t->join, &state, (uint32_t)GHI_TASK_GIVEN_UP))
+		return GHI_MISUSE(-EINVAL, "task %p is detached, or another thread joins it",
+				  (void *)t);
 	ghi_task_unref(t);
 	return 0;
 }
@@ -376,7 +385,7 @@ int gh_shutdown(gh_time at)
 int gh_main(int (*fn)(int, char **), int argc, char **argv)
 {
 	if (!fn)
-		return -EINVAL;
+		return GHI_NULL("function");
 	gh_start();
 	int r = fn(argc, argv);
 	gh_shutdown(gh_after(GH_S(1)));

@@ -28,5 +28,6 @@
 #include <greenhook/sched.h>
 #include <greenhook/sync.h>
 #include <greenhook/task.h>
+#include <greenhook/timer.h>
 
 #endif

@@ -142,6 +142,11 @@ def test_objects_lie_where_the_program_wants_them():
             assert not re.search(r"(?<!\w)(malloc|calloc|realloc|free|strdup|asprintf)\(", source.read_text()), source
 
 
+def test_timers_call_functions(every, native):
+    every("timer")
+    native("timer", env={"GREENHOOK": "0"})
+
+
 def test_mistakes_are_errors(every, native):
     every("misuse")
     native("misuse", env={"GREENHOOK": "0"})

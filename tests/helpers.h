@@ -219,5 +219,6 @@ Suite *suite_native_late(void);
 Suite *suite_native_module(void);
 Suite *suite_native_error(void);
 Suite *suite_native_memory(void);
+Suite *suite_native_timer(void);
 
 #endif

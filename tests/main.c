@@ -23,8 +23,8 @@ static Suite *(*const suites[])(void) = {
     suite_native_select, suite_native_net,
     suite_native_file,	 suite_native_module,
     suite_native_error,	 suite_native_memory,
-    suite_native_send,	 suite_native_late,
-    suite_turns,
+    suite_native_timer,	 suite_native_send,
+    suite_native_late,	 suite_turns,
 };
 
 int main(void)

@@ -235,6 +235,17 @@ static int errors(void)
 	return r;
 }
 
+static int timer(void)
+{
+	int fired = 0;
+	gh_timer *t = gh_timer_new(set_one, &fired);
+	int r = t ? gh_timer_set(t, 0, 0) : -errno;
+	if (!r)
+		until(__atomic_load_n(&fired, __ATOMIC_ACQUIRE));
+	gh_timer_free(t);
+	return r;
+}
+
 static void pauses(void)
 {
 }
@@ -276,6 +287,7 @@ static const struct scenario {
     {"gh_resolve", resolve, 0},
     {"gh_error", errors, 3},
     {"gh_module", modules, 3},
+    {"gh_timer_new", timer, 1},
 };
 enum { SCENARIOS = sizeof(scenarios) / sizeof(scenarios[0]) };
 

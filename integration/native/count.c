@@ -1,5 +1,5 @@
-/* Does nothing but one operation of the native API, argv[2] times, for integration/test_counts.py; see
- * bench/ops.c. */
+/* Does nothing but one operation of the native API, argv[2] times, for integration/test_counts.py;
+ * see bench/ops.c. */
 #include <greenhook.h>
 
 #include "../programs/check.h"

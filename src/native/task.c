@@ -229,7 +229,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 	t->at_end = s->at_end;
 	t->fn = s->fn;
 	t->arg = s->arg;
-	t->deadline = parent ? load_relaxed(&parent->deadline) : GHI_NEVER;
+	t->deadline = parent && !s->no_deadline ? load_relaxed(&parent->deadline) : GHI_NEVER;
 	t->group = s->group;
 	t->recover = o.flags & GH_TASK_RECOVER;
 	store_release(&t->magic, GHI_TASK_MAGIC);

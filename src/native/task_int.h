@@ -65,6 +65,7 @@ struct ghi_task_start {
 	void *arg;
 	const gh_task_opts *opts;
 	struct gh_group *group;
+	bool no_deadline; /* the creator's is not inherited */
 	/* On the task, however it ends, after what it deferred; NULL: nothing. */
 	void (*at_end)(void *arg, bool failed);
 };

@@ -57,7 +57,7 @@ int ghi_poller_move_up(long fd)
 }
 
 /* Of other parts of the runtime. */
-static int adopted[8] = {-1, -1, -1, -1, -1, -1, -1, -1};
+static int adopted[16] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
 
 int ghi_poller_adopt(long fd)
 {

@@ -17,6 +17,7 @@
 #include "src/deadlock.h"
 #include "src/fdtab.h"
 #include "src/lot.h"
+#include "src/metrics.h"
 #include "src/monitor.h"
 #include "src/native/hook.h"
 #include "src/needs.h"
@@ -253,6 +254,7 @@ static int start(void)
 	}
 	/* 8. Signals and reports. */
 	ghi_crash_prepare();
+	ghi_metrics_start();
 	ghi_control_open();
 	ghi_warn_start();
 	if (ghi_config.report)
@@ -372,6 +374,7 @@ void ghi_runtime_fork_child(void)
 	ghi_control_after_fork();
 	ghi_unwind_after_fork();
 	ghi_deadlock_after_fork();
+	ghi_metrics_after_fork();
 	ghi_warn_after_fork();
 	for (unsigned i = 0; i < ghi_nslots; i++)
 		ghi_timers_after_fork(ghi_slots[i].timers);

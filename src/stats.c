@@ -1,4 +1,6 @@
 /* Telling the counters; see stats.h. */
+#include <string.h>
+
 #include "src/stats.h"
 #include "src/answer.h"
 #include "src/blocked.h"
@@ -57,26 +59,39 @@ static const char *state_of(const struct ghi_slot *s)
 	}
 }
 
+uint64_t ghi_stats_switches(const struct ghi_slot *s)
+{
+	return s->stats.switches + (uint32_t)(load_relaxed(&s->tick) - s->stats.counted);
+}
+
+uint64_t ghi_stats_queued(const struct ghi_slot *s)
+{
+	return ghi_ring_length(&s->ring);
+}
+
+uint64_t ghi_stats_parks(unsigned reason)
+{
+	uint64_t n = load_relaxed(&ghi_stats_parks_away[reason]);
+	for (unsigned i = 0; i < ghi_nslots; i++)
+		n += load_relaxed(&ghi_slots[i].stats.parks[reason]);
+	return n;
+}
+
 static void put_slots(struct ghi_answer *a)
 {
 	for (unsigned i = 0; i < ghi_nslots; i++) {
 		const struct ghi_slot *s = &ghi_slots[i];
-		uint64_t switches =
-		    s->stats.switches + (uint32_t)(load_relaxed(&s->tick) - s->stats.counted);
-		ghi_answer_put(a, "slot\t%u\t%lu\t%lu\t%lu\t%u\t%s\n", i, switches, s->stats.steals,
-			       s->stats.events, ghi_ring_length(&s->ring), state_of(s));
+		ghi_answer_put(a, "slot\t%u\t%lu\t%lu\t%lu\t%lu\t%s\n", i, ghi_stats_switches(s),
+			       s->stats.steals, s->stats.events, ghi_stats_queued(s), state_of(s));
 	}
 }
 
 static void put_parks(struct ghi_answer *a)
 {
 	for (unsigned r = 1; r < GHI_PARK_NREASONS; r++) {
-		uint64_t n = load_relaxed(&ghi_stats_parks_away[r]);
-		for (unsigned i = 0; i < ghi_nslots; i++)
-			n += load_relaxed(&ghi_slots[i].stats.parks[r]);
 		ghi_answer_put(a, "park\t");
 		ghi_answer_field(a, ghi_reason_names[r], 64);
-		ghi_answer_put(a, "\t%lu\n", n);
+		ghi_answer_put(a, "\t%lu\n", ghi_stats_parks(r));
 	}
 }
 
@@ -90,26 +105,42 @@ static void put_latency(struct ghi_answer *a)
 	}
 }
 
-void ghi_stats_answer(struct ghi_answer *a, unsigned long ms)
+unsigned ghi_stats_values(struct ghi_stats_value *ret)
 {
 	const struct ghi_monitor_stats *m = &ghi_monitor_stats;
 	size_t inbox, hogs;
 
+	ghi_queues_lengths(&inbox, &hogs);
+	const struct ghi_stats_value all[] = {
+	    {"spawned", true, ghi_runtime_spawned()},
+	    {"alive", false, (uint64_t)ghi_runtime_count()},
+	    {"workers", false, ghi_worker_count()},
+	    {"workers_asleep", false, ghi_worker_asleep()},
+	    {"workers_max", false, ghi_config.max_workers},
+	    {"inbox", false, inbox},
+	    {"computing_queue", false, hogs},
+	    {"handoffs_blocked", true, m->handoffs_asleep},
+	    {"handoffs_computing", true, m->handoffs_running},
+	    {"monitor_wakeups", true, m->wakeups},
+	    {"poller_sleeps", true, ghi_poller_sleeps()},
+	};
+	_Static_assert(sizeof(all) / sizeof(*all) <= GHI_STATS_VALUES,
+		       "their callers have so many");
+	memcpy(ret, all, sizeof(all));
+	return sizeof(all) / sizeof(*all);
+}
+
+void ghi_stats_answer(struct ghi_answer *a, unsigned long ms)
+{
+	struct ghi_stats_value values[GHI_STATS_VALUES];
+
 	if (ms)
 		sample(ms);
 	ghi_answer_put(a, "greenhook\t3\t" GREENHOOK_VERSION "\t%d\n", sys_getpid());
-	ghi_answer_put(a, "c\tspawned\t%lu\n", ghi_runtime_spawned());
-	ghi_answer_put(a, "v\talive\t%ld\n", ghi_runtime_count());
-	ghi_answer_put(a, "v\tworkers\t%u\n", ghi_worker_count());
-	ghi_answer_put(a, "v\tworkers_asleep\t%u\n", ghi_worker_asleep());
-	ghi_answer_put(a, "v\tworkers_max\t%lu\n", ghi_config.max_workers);
-	ghi_queues_lengths(&inbox, &hogs);
-	ghi_answer_put(a, "v\tinbox\t%lu\n", inbox);
-	ghi_answer_put(a, "v\tcomputing_queue\t%lu\n", hogs);
-	ghi_answer_put(a, "c\thandoffs_blocked\t%lu\n", m->handoffs_asleep);
-	ghi_answer_put(a, "c\thandoffs_computing\t%lu\n", m->handoffs_running);
-	ghi_answer_put(a, "c\tmonitor_wakeups\t%lu\n", m->wakeups);
-	ghi_answer_put(a, "c\tpoller_sleeps\t%lu\n", ghi_poller_sleeps());
+	unsigned n = ghi_stats_values(values);
+	for (unsigned i = 0; i < n; i++)
+		ghi_answer_put(a, "%s\t%s\t%lu\n", values[i].counter ? "c" : "v", values[i].name,
+			       values[i].value);
 	put_slots(a);
 	put_parks(a);
 	if (ms)

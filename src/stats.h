@@ -39,6 +39,20 @@ static inline void ghi_stats_resumed(struct ghi_slot_stats *s, struct ghi_gthrea
 	s->latency[bucket < GHI_STATS_BUCKETS ? bucket : GHI_STATS_BUCKETS - 1]++;
 }
 
+/* What is told of the whole process. */
+enum { GHI_STATS_VALUES = 16 };
+struct ghi_stats_value {
+	const char *name;
+	bool counter; /* since the runtime started; else of now */
+	uint64_t value;
+};
+/* How many. */
+unsigned ghi_stats_values(struct ghi_stats_value *ret);
+/* Of a slot, of a reason for all. */
+struct ghi_slot;
+uint64_t ghi_stats_switches(const struct ghi_slot *s);
+uint64_t ghi_stats_queued(const struct ghi_slot *s);
+uint64_t ghi_stats_parks(unsigned reason);
 void ghi_stats_after_fork(void);
 
 struct ghi_answer;

@@ -183,7 +183,7 @@ static void begin(struct ghi_gthread *g, void *(*start)(void *), void *arg, void
 	g->altstack_flags = 0;
 	g->unseen = 0;
 	g->worker = NULL;
-	g->id = fetch_add_relaxed(&next_id, (uint64_t)1);
+	g->id = g->flags & GHI_G_NATIVE ? 0 : fetch_add_relaxed(&next_id, (uint64_t)1);
 	g->nosig = 1; /* dropped by its entry function */
 	g->handler_sp = NULL;
 	g->sp = ghi_ctx_make(g->stack_hi, entry, g);
@@ -224,7 +224,7 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 		return NULL;
 	}
 
-	g->flags = attr->stack_addr ? GHI_G_USTACK : 0;
+	g->flags = attr->native ? GHI_G_NATIVE : attr->stack_addr ? GHI_G_USTACK : 0;
 	uintptr_t tls_base = g->tp - (ghi_libc.tls_size - ghi_libc.tcb_size);
 	g->stack_lo = attr->stack_addr ? attr->stack_addr : g->map + guard;
 	g->stack_hi = attr->stack_addr ? attr->stack_addr + attr->stack_size : (char *)tls_base;

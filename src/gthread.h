@@ -293,6 +293,7 @@ struct ghi_gthread_attr {
 	size_t guard_size;
 	char *stack_addr; /* lowest byte of a stack the program owns, or NULL */
 	bool detached;
+	bool native; /* a worker's own context */
 	bool explicit_sched; /* policy and priority are not inherited */
 	int policy, priority;
 	bool bind;

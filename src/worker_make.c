@@ -73,7 +73,7 @@ static void clone_entry(void *arg)
 static struct ghi_worker *worker_new(void)
 {
 	static const struct ghi_gthread_attr attr = {
-	    .stack_size = NATIVE_STACK, .guard_size = 4096, .detached = true};
+	    .stack_size = NATIVE_STACK, .guard_size = 4096, .detached = true, .native = true};
 	long r = ghi_sys(SYS_mmap, NULL, sizeof(struct ghi_worker), 3, 0x22, -1, 0);
 	if (r < 0 && r > -4096)
 		return NULL;
@@ -83,7 +83,6 @@ static struct ghi_worker *worker_new(void)
 		ghi_sys(SYS_munmap, w, sizeof(*w));
 		return NULL;
 	}
-	w->native->flags |= GHI_G_NATIVE;
 	w->native->worker = w;
 	w->block = (void *)(w->native->tp + (uintptr_t)ghi_libc.self_off);
 	w->current = w->native;

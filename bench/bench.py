@@ -6,6 +6,7 @@
 
 hooks    what does a hooked call cost that does not park?                      (hookcost.c)
 servers  a thread per connection against an epoll loop, all connections busy    (httpd.c, epolld.c, httpload.c)
+peers    the HTTP server of docs/examples against the same in Go               (peers/http.go, wrk; skipped when missing)
 alone    programs that need nothing from greenhook keep their speed             (nginx, redis, xz; skipped when missing)
 
 Prints a table per question and writes build/bench/bench.json. A question that cannot be asked is named with the reason; a wrong
@@ -188,7 +189,42 @@ def alone():
     return rows
 
 
-QUESTIONS = {"hooks": hooks, "servers": servers, "alone": alone}
+# --- the same in Go --------------------------------------------------------------------------------------------
+
+def asked(kind, connections):
+    argv = [os.path.join(BUILD, "examples/http" if kind == "greenhook" else "bench/http-go"), "0"]
+    with Server("native", argv, r"listening on 127\.0\.0\.1:(\d+)", 0) as server:
+        done = subprocess.run(["wrk", "-t1", f"-c{connections}", "-d3s", "--latency", f"http://127.0.0.1:{server.port}/"],
+                              capture_output=True, text=True, timeout=120, env=environment())
+        wrong = re.search(r"Socket errors.*|Non-2xx.*", done.stdout)
+        if done.returncode != 0 or wrong:
+            return fail(f"wrk on {kind}: {wrong.group() if wrong else done.stderr}")
+        late, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", done.stdout).groups()
+        return dict(requests_per_s=float(re.search(r"Requests/sec:\s*([\d.]+)", done.stdout).group(1)),
+                    p99_us=float(late) * {"us": 1, "ms": 1e3, "s": 1e6}[unit])
+
+
+def peers():
+    missing = [program for program in ("go", "wrk") if not shutil.which(program)]
+    if missing:
+        print(f"\nthe same server in Go: skipped, {', '.join(missing)} not installed")
+        return []
+    go = os.path.join(os.path.dirname(os.path.abspath(__file__)), "peers/http.go")
+    subprocess.run(["go", "build", "-o", os.path.join(BUILD, "bench/http-go"), go], check=True, timeout=300)
+    rows = []
+    for connections in 1, 64, 1000:
+        progress(f"HTTP, {connections:,} connections")
+        found = in_turn(["greenhook", "Go"], lambda kind: asked(kind, connections))
+        rate = {kind: [r["requests_per_s"] for r in results] for kind, results in found.items()}
+        print(f"\nHTTP, {connections:,} connections, load of the machine {os.getloadavg()[0]:.1f}")
+        for kind, results in found.items():
+            print(f"  {kind:10} requests/s {spread(rate[kind]):>26}   p99 us {spread([r['p99_us'] for r in results]):>24}")
+        print(f"  greenhook / Go: {ratios(rate['greenhook'], rate['Go'])}   goal: 1")
+        rows.append(dict(connections=connections, found=found))
+    return rows
+
+
+QUESTIONS = {"hooks": hooks, "servers": servers, "peers": peers, "alone": alone}
 
 
 def main():

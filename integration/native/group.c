@@ -207,11 +207,43 @@ static void futures(void)
 	}
 }
 
+/* A deadline that all have: whoever is told first, it is the reason. */
+static int until_the_deadline(void *arg)
+{
+	(void)arg;
+	QRC(-ECANCELED, gh_sleep(GH_S(60)));
+	QRC(-ETIMEDOUT, gh_task_cancelled());
+	return 0;
+}
+
+static void *with_a_deadline(void *arg)
+{
+	(void)arg;
+	RC(0, gh_task_set_deadline(gh_task_self(), gh_after(GH_MS(10))));
+	gh_group *g = gh_group_new(NULL, 0), *part = gh_group_new(g, 0);
+	for (int i = 0; i < 300; i++)
+		QRC(0, gh_group_spawn(i % 2 ? g : part, until_the_deadline, NULL, NULL));
+	gh_group_wait(g);
+	RC(-ETIMEDOUT, gh_task_cancelled());
+	RC(0, gh_group_free(part));
+	RC(0, gh_group_free(g));
+	return NULL;
+}
+
+static void deadlines(void)
+{
+	for (int i = 0; i < 20; i++) {
+		gh_task *t = gh_task_spawn(with_a_deadline, NULL, NULL);
+		RC(0, gh_task_join(t, NULL));
+	}
+}
+
 static int program(int argc, char **argv)
 {
 	(void)argc, (void)argv;
 	misuse();
 	groups();
+	deadlines();
 	futures();
 	return check_done();
 }

@@ -59,22 +59,25 @@ static void unlock(gh_group *g)
 }
 
 /* The members' gthreads stay while they are in the list.  Many members cost one fence. */
-static void mark_locked(gh_group *g)
+static void mark_locked(gh_group *g, uint64_t now)
 {
 	g->cancelled = true;
 	for (struct ghi_list *l = g->members.next; l && l != &g->members; l = l->next) {
 		gh_task *t = ghi_container(l, gh_task, in_group);
+		ghi_lock(&t->lock);
+		/* Whoever waits for the group may have the same deadline, and be first. */
+		int why = t->deadline <= now ? ETIMEDOUT : 0;
+		if (!t->g) /* on a kernel thread */
+			ghi_task_cancel_locked(t, why);
+		else if (!(load_relaxed(&t->cancel) & GHI_CANCEL_REQUESTED))
+			t->why = why;
 		t->hit = t->g && ghi_cancel_mark(t->g);
-		if (!t->g) { /* on a kernel thread */
-			ghi_lock(&t->lock);
-			ghi_task_cancel_locked(t, 0);
-			ghi_unlock(&t->lock);
-		}
+		ghi_unlock(&t->lock);
 	}
 	for (struct ghi_list *l = g->parts.next; l && l != &g->parts; l = l->next) {
 		gh_group *part = ghi_container(l, gh_group, in_parent);
 		ghi_lock(&part->lock);
-		mark_locked(part);
+		mark_locked(part, now);
 	}
 }
 
@@ -97,7 +100,7 @@ static void notify_locked(gh_group *g, struct ghi_gthread **ready)
 /* The caller has the group's lock, and readies *ready without it. */
 static void cancel_locked(gh_group *g, struct ghi_gthread **ready)
 {
-	mark_locked(g);
+	mark_locked(g, ghi_now());
 	ghi_sig_fence_everywhere();
 	notify_locked(g, ready);
 }

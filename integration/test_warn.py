@@ -36,3 +36,13 @@ def test_a_stack_that_is_nearly_full(run, workers):
     done = run("warned", "stack", mode="green", workers=workers, env=ASKED)
     assert done.status == 0
     assert re.fullmatch(r'greenhook: warning: gthread \d+ "warned" has used more than 90 % of its stack of \d+ bytes\n', done.err)
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_a_lock_that_is_held_for_long(run, workers):
+    need_library()
+    done = run("warned", "lock", mode="green", workers=workers, env={**ASKED, "GREENHOOK_WARN_LOCK_MS": "500"})
+    assert done.status == 0
+    assert re.fullmatch(r'greenhook: warning: gthread \d+ "warned" has waited for more than 500 ms for the mutex at 0x[0-9a-f]+\n'
+                        r"    #0 ghi_mutex_lock\+0x\w+ .*\n    #1 wants_it\+0x\w+ .*\n(    .*\n)*"
+                        r'greenhook: gthread \d+ "warned" holds it\n    #0 usleep\+0x\w+ .*\n    #1 holds_it\+0x\w+ .*\n(    .*\n)*', done.err), done.err

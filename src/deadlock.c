@@ -10,6 +10,7 @@
 #include "src/runtime.h"
 #include "src/sched.h"
 #include "src/stuck.h"
+#include "src/warn.h"
 
 enum { AT_ONCE = 2048, EDGES_AT_ONCE = 512, MAX_EDGES = 1 << 17, MAX_RING = 16, MAX_TOLD = 64 };
 
@@ -21,6 +22,7 @@ static struct {
 	struct ghi_deadlock_edge *edges; /* MAX_EDGES of them; NULL: none mapped */
 	uint32_t n;
 	bool too_many;
+	bool again; /* somebody waits for a lock that may be held for long (warn.h) */
 	/* The ring that is doubted, or is to be told. */
 	struct ghi_deadlock_edge ring[MAX_RING];
 	uint32_t length;	 /* may be more than fit */
@@ -242,7 +244,7 @@ static void conclude(uint64_t now)
 
 static bool rings_news(void)
 {
-	return search.parks != parks();
+	return search.again || search.parks != parks();
 }
 
 bool ghi_deadlock_news(void)
@@ -270,6 +272,8 @@ static uint64_t look_for_rings(uint64_t now)
 		return search.next;
 	}
 	bool through = walk();
+	if (through)
+		search.again = ghi_config.warn && ghi_warn_locks(search.edges, search.n, now);
 	bool found = through && search.n && !search.too_many && find_ring();
 	search.spent += ghi_now() - now;
 	if (!through)

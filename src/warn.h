@@ -6,7 +6,9 @@
  *
  *   - a gthread parks while it holds a spin lock: who wants that lock spins meanwhile;
  *   - a gthread has used more than nine tenths of its stack: a pattern lies there, which is looked
- *     at when its stack is left and at its end.
+ *     at when its stack is left and at its end;
+ *   - a lock is held for long while another waits for it: the monitor's walk (deadlock.h) finds
+ *     somebody who has waited for GREENHOOK_WARN_LOCK_MS, without a time limit of his own.
  *
  * The switch calls this only when GHI_SWITCH_WARNED is set.  It writes down and goes on; the thread
  * of control.c tells, with a backtrace when the gthread still stands there.
@@ -24,6 +26,9 @@ void ghi_warn_begin(struct ghi_gthread *g);
 void ghi_warn_look(struct ghi_gthread *g);
 /* It has taken (+1) or given back a spin lock. */
 void ghi_warn_spin(struct ghi_gthread *self, int delta);
+struct ghi_deadlock_edge;
+/* By the monitor: who waits for whom.  True: it wants to look again, even if nobody parks. */
+bool ghi_warn_locks(const struct ghi_deadlock_edge *edges, uint32_t n, uint64_t now);
 /* On the control thread. */
 void ghi_warn_tell(void);
 void ghi_warn_after_fork(void);

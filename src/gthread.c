@@ -33,7 +33,7 @@ const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
 #define TID_FIRST 0x400001u
 #define TID_COUNT (0x3fff0000u - TID_FIRST)
 static uint32_t next_tid;
-static uint64_t next_id = 1;
+static uint64_t next_id = 2; /* main is 1 */
 
 struct ghi_gthread *ghi_gthread_newest; /* pushed by compare-and-swap, never popped */
 

@@ -33,7 +33,8 @@ typedef void *(*gh_fn)(void *arg);
 typedef struct gh_task_opts {
 	size_t size;	   /* sizeof(gh_task_opts), always: the structure may grow */
 	const char *name;  /* copied, cut to 15 bytes; NULL: the creator's */
-	size_t stack_size; /* bytes of address space, committed as they are used */
+	size_t stack_size; /* bytes, committed as they are used; 0: 64 KiB, with GH_TASK_OWN_TLS a
+			      pthread's */
 	unsigned flags;	   /* GH_TASK_* */
 	int priority;	   /* GH_PRIORITY_LOWEST to GH_PRIORITY_HIGHEST; 0: normal */
 	unsigned slot;	   /* with GH_TASK_PINNED; it counts from 0 */
@@ -151,8 +152,9 @@ GH_API void gh_task_exit(void *result);
  * already ends like that.  Only those that would have to wait: plain calls such as read(2), which
  * give -1 and errno ECANCELED, and those for the results of others (gh_task_join(),
  * gh_group_wait(), gh_await()).  Nothing is unwound: the task is to clean up and return.  Waiting
- * for a lock is not ended.  While the task is shielded (gh_task_shield) the request stands and has no effect.  Where
- * tasks are kernel threads (gh_start) it ends the calls of this API, and plain calls it does not.
+ * for a lock is not ended.  While the task is shielded (gh_task_shield) the request stands and has
+ * no effect.  Where tasks are kernel threads (gh_start) it ends the calls of this API, and plain
+ * calls it does not.
  *
  * task may be any handle that is good, also of a task that has ended, and gh_task_self().
  *

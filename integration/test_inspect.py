@@ -316,7 +316,7 @@ def test_fuzzed_requests(green, runtime_dir):
     """Whatever a peer sends, it gets an answer or is hung up on, and the next one is served."""
     process, _ = green("inspect", "each")
     rng = random.Random(4711)
-    words = [b"dump", b"hello", b"report", b"stats", b" ", b"\n", b"\0", b"1", b"999999999", b"9999999999", b"-1", b"\xff", b"%s%n", b"dump dump"]
+    words = [b"dump", b"hello", b"report", b"stats", b"trace", b"trace 1", b"trace 4000000", b" ", b"\n", b"\0", b"1", b"999999999", b"9999999999", b"-1", b"\xff", b"%s%n", b"dump dump"]
     for _ in range(300):
         peer = socket.socket(socket.AF_UNIX)
         peer.settimeout(LIMIT)

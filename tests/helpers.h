@@ -193,6 +193,7 @@ Suite *suite_stack(void);
 Suite *suite_tls(void);
 Suite *suite_ring(void);
 Suite *suite_turns(void);
+Suite *suite_trace(void);
 Suite *suite_park(void);
 Suite *suite_timer(void);
 Suite *suite_poller(void);

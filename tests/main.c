@@ -25,6 +25,7 @@ static Suite *(*const suites[])(void) = {
     suite_native_error,	 suite_native_memory,
     suite_native_timer,	 suite_native_send,
     suite_native_late,	 suite_turns,
+    suite_trace,
 };
 
 int main(void)

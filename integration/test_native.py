@@ -147,6 +147,12 @@ def test_timers_call_functions(every, native):
     native("timer", env={"GREENHOOK": "0"})
 
 
+# A shutdown in the child woke tasks of the parent's, and locks of groups and futures stayed locked there.
+def test_a_fork_s_child_uses_what_others_were_using(every, native):
+    every("fork", timeout=120)
+    native("fork", env={"GREENHOOK": "0"}, timeout=120)
+
+
 def test_mistakes_are_errors(every, native):
     every("misuse")
     native("misuse", env={"GREENHOOK": "0"})

@@ -78,6 +78,7 @@ __attribute__((constructor(101))) static void greenhook_init(void)
 	ghi_fault_load(environ);
 #endif
 	ghi_real_load();
+	ghi_runtime_atfork = ghi_process_atfork;
 	if (!ghi_config.enabled)
 		return;
 	ghi_runtime_on_start = ghi_detours_on;

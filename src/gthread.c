@@ -334,6 +334,8 @@ void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 	for (struct ghi_gthread *g = ghi_gthread_newest; g; g = g->all_next) {
 		/* !map: its page is older than the list's head.  The same block: the native context
 		 * that a light one forked on; its block is the child's main thread's now. */
+		if (g != survivor)
+			store_relaxed(&g->task, NULL); /* or a shutdown would wake it */
 		if (g == survivor || !g->map || (survivor && g->tp == survivor->tp))
 			continue;
 		if (g->flags & GHI_G_LIGHT) {

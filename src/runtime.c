@@ -55,7 +55,7 @@ static int64_t alive;
 static uint64_t spawned;
 static int pid; /* written while the process has one thread */
 
-void (*ghi_runtime_on_start)(void), (*ghi_runtime_on_inert)(void);
+void (*ghi_runtime_on_start)(void), (*ghi_runtime_on_inert)(void), (*ghi_runtime_atfork)(void);
 
 bool ghi_runtime_running(void)
 {

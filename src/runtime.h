@@ -34,6 +34,8 @@ int ghi_runtime_pid(void);
 /* Set before the start (NULL: nothing).  on_start is called while the process has one thread,
  * on_inert when there will be no gthreads after all. */
 extern void (*ghi_runtime_on_start)(void), (*ghi_runtime_on_inert)(void);
+/* Sees to it that forks are noticed; for who needs it where nothing was started (NULL: nothing). */
+extern void (*ghi_runtime_atfork)(void);
 /* libc's threads are used, for good. */
 bool ghi_runtime_inert(void);
 

@@ -27,6 +27,8 @@ int gh_task_cancel(gh_task *t)
 {
 	if (!ghi_task_good(t))
 		return GHI_BAD(t, "task");
+	if (!ghi_task_here(t)) /* it has ended, before the fork */
+		return 0;
 	ghi_nosig_enter();
 	ghi_lock(&t->lock);
 	ghi_task_cancel_locked(t, 0);
@@ -63,6 +65,8 @@ int gh_task_set_deadline(gh_task *t, gh_time at)
 	int r = 0;
 	if (!ghi_task_good(t))
 		return GHI_BAD(t, "task");
+	if (!ghi_task_here(t))
+		return -ESRCH;
 	uint64_t deadline = ghi_native_deadline(at);
 	ghi_nosig_enter();
 	ghi_lock(&t->lock);

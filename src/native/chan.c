@@ -35,7 +35,7 @@ gh_chan *gh_chan_new(size_t size, size_t capacity)
 	*c = (gh_chan){
 	    .magic = GHI_CHAN_MAGIC,
 	    .refs = 1,
-	    .generation = load_relaxed(&ghi_once_generation),
+	    .generation = load_relaxed(&ghi_native_generation),
 	    .core = {
 		.size = size, .limit = capacity, .room = unbounded ? 0 : capacity, .ring = ring}};
 	return c;
@@ -72,7 +72,7 @@ static ghi_lock_t renewing;
  * was about to change it, no element is whole that was not counted. */
 void ghi_chan_after_fork(gh_chan *c)
 {
-	uint32_t now = load_relaxed(&ghi_once_generation);
+	uint32_t now = load_relaxed(&ghi_native_generation);
 
 	ghi_lock(&renewing);
 	if (load_relaxed(&c->generation) != now) {

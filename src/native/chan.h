@@ -11,6 +11,7 @@
 
 #include <greenhook/chan.h>
 #include "src/lot.h"
+#include "src/native/renew.h"
 #include "src/native/until.h"
 #include "src/park.h"
 #include "src/wait.h"
@@ -65,7 +66,8 @@ static inline bool ghi_chan_good(const gh_chan *c)
 /* Signals deferred. */
 static inline void ghi_chan_lock(gh_chan *c)
 {
-	if (__builtin_expect(load_acquire(&c->generation) != load_relaxed(&ghi_once_generation), 0))
+	if (__builtin_expect(load_acquire(&c->generation) != load_relaxed(&ghi_native_generation),
+			     0))
 		ghi_chan_after_fork(c);
 	ghi_lock(&c->lock);
 }

@@ -12,6 +12,7 @@
 #include "src/lot.h"
 #include "src/native/memory.h"
 #include "src/native/misuse.h"
+#include "src/native/renew.h"
 #include "src/native/task_int.h"
 
 #define FUTURE_MAGIC 0x74757466u
@@ -19,7 +20,7 @@
 struct gh_future {
 	uint32_t magic;
 	uint32_t refs;
-	ghi_lock_t lock;
+	struct ghi_native_lock lock;
 	uint32_t done; /* PENDING, CLAIMED by a setter, DONE */
 	int status;
 	void *value;
@@ -27,29 +28,51 @@ struct gh_future {
 	gh_task *task;	     /* holds a handle until it has set the future; under the lock */
 	gh_fn fn;
 	void *arg;
+	gh_task *runner; /* by itself: the task that runs fn */
 };
 enum { PENDING, CLAIMED, DONE };
+/* Instead of the handle: the task has set the future, or is about to end without a handle. */
+#define NO_TASK ((gh_task *)1)
 
 struct node {
 	struct ghi_list link;
 	uint32_t *word;
 };
 
-static bool good(const gh_future *f)
+/* In a fork's child: nobody awaits it, and who would have set it may not be there. */
+static void renew(void *arg)
 {
-	return f && (uintptr_t)f % sizeof(void *) == 0 && load_acquire(&f->magic) == FUTURE_MAGIC;
+	gh_future *f = arg;
+	gh_task *r = f->runner;
+	bool alone = f->fn && !(r && ghi_task_good(r) && ghi_task_here(r) && r->arg == f);
+
+	ghi_list_init(&f->any);
+	if (alone)
+		f->task = NO_TASK;
+	if (f->done == CLAIMED || (f->done == PENDING && alone)) {
+		f->status = -ECANCELED;
+		f->value = NULL;
+		store_release(&f->done, (uint32_t)DONE);
+	}
+}
+
+static bool good(gh_future *f)
+{
+	if (!f || (uintptr_t)f % sizeof(void *) || load_acquire(&f->magic) != FUTURE_MAGIC)
+		return false;
+	ghi_native_fresh(&f->lock, renew, f);
+	return true;
 }
 
 static void lock(gh_future *f)
 {
 	ghi_nosig_enter();
-	ghi_lock(&f->lock);
+	ghi_lock(&f->lock.word);
 }
 
 static void unlock(gh_future *f)
 {
-	ghi_unlock(&f->lock);
-	ghi_nosig_leave();
+	ghi_native_unlock(&f->lock);
 }
 
 gh_future *gh_future_new(void)
@@ -58,6 +81,7 @@ gh_future *gh_future_new(void)
 	if (!f)
 		return NULL;
 	f->refs = 1;
+	ghi_native_lock_init(&f->lock);
 	store_release(&f->magic, FUTURE_MAGIC);
 	return f;
 }
@@ -105,7 +129,7 @@ int gh_future_set(gh_future *f, int status, void *value)
 		store_release(word, 1u);
 		ghi_lot_wake(word, 1, 0, NULL, NULL);
 	}
-	ghi_unlock(&f->lock);
+	ghi_unlock(&f->lock.word);
 	ghi_lot_wake(&f->done, INT_MAX, 0, NULL, NULL);
 	ghi_nosig_leave();
 	gh_future_unref(f);
@@ -122,6 +146,7 @@ static bool pending(void *arg)
 	return load_acquire((uint32_t *)arg) != DONE;
 }
 
+/* -EINTR: a handler forked, and this is the child; look again. */
 static int wait_on(uint32_t *word, bool (*still)(void *), gh_time at)
 {
 	struct ghi_lot_wait w = {.key = word,
@@ -129,9 +154,13 @@ static int wait_on(uint32_t *word, bool (*still)(void *), gh_time at)
 				 .arg = word,
 				 .deadline = ghi_native_deadline(at),
 				 .why = GHI_PARK_COND};
+	uint32_t generation = load_relaxed(&ghi_native_generation);
 	int r = 0;
-	while (still(word) && r != -ETIMEDOUT && r != -ECANCELED)
+	while (still(word) && r != -ETIMEDOUT && r != -ECANCELED) {
 		r = ghi_lot_wait(&w);
+		if (generation != load_relaxed(&ghi_native_generation))
+			return -EINTR;
+	}
 	return still(word) ? r : 0;
 }
 
@@ -139,7 +168,10 @@ int gh_await_until(gh_future *f, void **value, gh_time at)
 {
 	if (!good(f))
 		return GHI_BAD(f, "future");
-	int r = wait_on(&f->done, pending, at);
+	int r;
+	while ((r = wait_on(&f->done, pending, at)) == -EINTR)
+		if (!good(f))
+			return -EINVAL;
 	if (r)
 		return r;
 	if (value)
@@ -167,7 +199,7 @@ static int first_done(gh_future *const futures[], int n)
 
 static int await_some(gh_future *const futures[], struct node *nodes, int n, gh_time at)
 {
-	uint32_t word = 0;
+	uint32_t word = 0, generation = load_relaxed(&ghi_native_generation);
 	for (int i = 0; i < n; i++) {
 		nodes[i].word = &word;
 		lock(futures[i]);
@@ -177,7 +209,8 @@ static int await_some(gh_future *const futures[], struct node *nodes, int n, gh_
 		unlock(futures[i]);
 	}
 	int r = wait_on(&word, silent, at);
-	for (int i = 0; i < n; i++) {
+	/* A handler that forked has come back here in the child: their lists are new. */
+	for (int i = 0; i < n && generation == load_relaxed(&ghi_native_generation); i++) {
 		lock(futures[i]);
 		ghi_list_remove(&nodes[i].link);
 		unlock(futures[i]);
@@ -199,16 +232,15 @@ int gh_await_any(gh_future *const futures[], int n, gh_time at)
 		return r;
 	if (n > 8 && !(nodes = ghi_malloc((size_t)n * sizeof(*nodes))))
 		return -ENOMEM;
-	r = await_some(futures, nodes, n, at);
+	while ((r = await_some(futures, nodes, n, at)) == -EINTR)
+		for (int i = 0; i < n; i++)
+			good(futures[i]);
 	if (nodes != few)
 		ghi_free(nodes);
 	return r;
 }
 
 /* ---- gh_async ------------------------------------------------------------------------------- */
-
-/* Instead of the handle: the task has set the future, or is about to end without a handle. */
-#define NO_TASK ((gh_task *)1)
 
 /* The one of the two that comes second detaches. */
 static gh_task *swap_task(gh_future *f, gh_task *t)
@@ -223,6 +255,7 @@ static gh_task *swap_task(gh_future *f, gh_task *t)
 static void *async_main(void *arg)
 {
 	gh_future *f = arg;
+	f->runner = gh_task_self();
 	gh_future_set(f, 0, f->fn(f->arg));
 	return NULL;
 }

@@ -16,6 +16,7 @@
 #include "src/lot.h"
 #include "src/native/memory.h"
 #include "src/native/misuse.h"
+#include "src/native/renew.h"
 #include "src/native/task_int.h"
 #include "src/park.h"
 #include "src/sched.h"
@@ -26,7 +27,7 @@
 struct gh_group {
 	uint32_t magic;
 	unsigned flags; /* constant */
-	ghi_lock_t lock;
+	struct ghi_native_lock lock;
 	uint32_t count; /* members that have not ended; waited for by address; under the lock */
 	bool cancelled;
 	int error;	      /* the first one */
@@ -34,6 +35,7 @@ struct gh_group {
 	struct ghi_list members;
 	struct gh_group *parent;
 	struct ghi_list parts, in_parent; /* under the parent's lock */
+	uint32_t nparts; /* also those that are not in the list yet, in a fork's child */
 };
 
 struct member {
@@ -41,21 +43,55 @@ struct member {
 	void *arg;
 };
 
-static bool good(const gh_group *g)
-{
-	return g && (uintptr_t)g % sizeof(void *) == 0 && load_acquire(&g->magic) == GROUP_MAGIC;
-}
-
 static void lock(gh_group *g)
 {
 	ghi_nosig_enter();
-	ghi_lock(&g->lock);
+	ghi_lock(&g->lock.word);
 }
 
 static void unlock(gh_group *g)
 {
-	ghi_unlock(&g->lock);
+	ghi_native_unlock(&g->lock);
+}
+
+/* In a fork's child: its members are not there.  Its parent is in order already. */
+static void renew(void *arg)
+{
+	gh_group *g = arg;
+	ghi_list_init(&g->members);
+	ghi_list_init(&g->parts);
+	g->count = 0;
+	g->in_parent.next = NULL;
+}
+
+/* Parents first; and a part finds its way back into the parent's new list. */
+static void fresh(gh_group *g)
+{
+	if (!ghi_native_stale(&g->lock))
+		return;
+	if (g->parent)
+		fresh(g->parent);
+	ghi_nosig_enter();
+	ghi_native_lock_renew(&g->lock, renew, g);
+	if (g->parent) {
+		ghi_lock(&g->parent->lock.word);
+		ghi_lock(&g->lock.word);
+		if (!g->in_parent.next) {
+			ghi_list_append(&g->parent->parts, &g->in_parent);
+			g->cancelled |= g->parent->cancelled;
+		}
+		ghi_unlock(&g->lock.word);
+		ghi_unlock(&g->parent->lock.word);
+	}
 	ghi_nosig_leave();
+}
+
+static bool good(gh_group *g)
+{
+	if (!g || (uintptr_t)g % sizeof(void *) || load_acquire(&g->magic) != GROUP_MAGIC)
+		return false;
+	fresh(g);
+	return true;
 }
 
 /* The members' gthreads stay while they are in the list.  Many members cost one fence. */
@@ -76,7 +112,7 @@ static void mark_locked(gh_group *g, uint64_t now)
 	}
 	for (struct ghi_list *l = g->parts.next; l && l != &g->parts; l = l->next) {
 		gh_group *part = ghi_container(l, gh_group, in_parent);
-		ghi_lock(&part->lock);
+		ghi_lock(&part->lock.word);
 		mark_locked(part, now);
 	}
 }
@@ -93,7 +129,7 @@ static void notify_locked(gh_group *g, struct ghi_gthread **ready)
 	for (struct ghi_list *l = g->parts.next; l && l != &g->parts; l = l->next) {
 		gh_group *part = ghi_container(l, gh_group, in_parent);
 		notify_locked(part, ready);
-		ghi_unlock(&part->lock);
+		ghi_unlock(&part->lock.word);
 	}
 }
 
@@ -117,10 +153,12 @@ gh_group *gh_group_new(gh_group *parent, unsigned flags)
 		return NULL;
 	g->flags = flags | (parent ? parent->flags & GH_GROUP_RECOVER : 0);
 	g->parent = parent;
+	ghi_native_lock_init(&g->lock);
 	store_release(&g->magic, GROUP_MAGIC);
 	if (parent) {
 		lock(parent);
 		ghi_list_append(&parent->parts, &g->in_parent);
+		parent->nparts++;
 		g->cancelled = parent->cancelled;
 		unlock(parent);
 	}
@@ -158,7 +196,7 @@ struct gh_error *ghi_group_leave(gh_task *t, int r)
 		if (g->flags & GH_GROUP_CANCEL_ON_ERROR)
 			cancel_locked(g, &ready);
 	}
-	ghi_unlock(&g->lock);
+	ghi_unlock(&g->lock.word);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
 	return dropped;
@@ -223,8 +261,10 @@ static int wait_for(gh_group *g, uint64_t deadline, bool cancellable)
 				 .why = GHI_PARK_JOIN,
 				 .uninterruptible = !cancellable};
 	int r = 0;
-	while (busy(g) && r != -ETIMEDOUT && r != -ECANCELED)
+	while (busy(g) && r != -ETIMEDOUT && r != -ECANCELED) {
 		r = ghi_lot_wait(&w);
+		fresh(g); /* a handler may have forked */
+	}
 	return busy(g) ? r : 0;
 }
 
@@ -261,7 +301,7 @@ int gh_group_cancel(gh_group *g)
 	struct ghi_gthread *ready = NULL;
 	lock(g);
 	cancel_locked(g, &ready);
-	ghi_unlock(&g->lock);
+	ghi_unlock(&g->lock.word);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
 	return 0;
@@ -282,7 +322,7 @@ int gh_group_free(gh_group *g)
 	if (self && self->group == g)
 		return GHI_MISUSE(-EDEADLK, "a member waits for its own group");
 	lock(g);
-	bool parts = !ghi_list_empty(&g->parts);
+	bool parts = g->nparts;
 	unlock(g);
 	if (parts)
 		return -EBUSY;
@@ -292,7 +332,9 @@ int gh_group_free(gh_group *g)
 	unlock(g);
 	if (g->parent) {
 		lock(g->parent);
-		ghi_list_remove(&g->in_parent);
+		if (g->in_parent.next)
+			ghi_list_remove(&g->in_parent);
+		g->parent->nparts--;
 		unlock(g->parent);
 	}
 	store_release(&g->magic, 0u);

@@ -12,6 +12,7 @@
 #include "src/base/sys.h"
 #include "src/native/memory.h"
 #include "src/native/misuse.h"
+#include "src/native/native.h"
 
 static void *libc_alloc(void *user, size_t bytes)
 {
@@ -64,6 +65,13 @@ int gh_set_allocator(const gh_allocator *a)
 	now = *a;
 	store_release(&state, (uint32_t)OPEN);
 	return 0;
+}
+
+/* Whoever was about to set it is not in the child. */
+void ghi_native_memory_after_fork(void)
+{
+	if (state == CHANGING)
+		state = OPEN;
 }
 
 static void *given(void *memory)

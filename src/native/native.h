@@ -16,7 +16,8 @@ static inline uint64_t ghi_native_deadline(gh_time at)
 
 /* In a fork's child, chan.c: what all channels share. */
 void ghi_native_chan_after_fork(void);
-/* The same, renew.c. */
+/* The same, renew.c and memory.c. */
 void ghi_native_renew_after_fork(void);
+void ghi_native_memory_after_fork(void);
 
 #endif

@@ -13,6 +13,7 @@
 #include "src/lot.h"
 #include "src/native/hook.h"
 #include "src/native/misuse.h"
+#include "src/native/renew.h"
 #include "src/native/task_int.h"
 #include "src/real.h"
 #include "src/runtime.h"
@@ -22,9 +23,17 @@
 uint32_t ghi_tasks_alive;
 static uint32_t shutting_down; /* callers of gh_shutdown: new tasks are cancelled at once */
 
+/* False in a fork's child for a task that is its parent's. */
+bool ghi_task_here(const gh_task *t)
+{
+	return t->generation == load_relaxed(&ghi_native_generation);
+}
+
 bool ghi_task_good(const gh_task *t)
 {
-	return t && (uintptr_t)t % sizeof(void *) == 0 && load_acquire(&t->magic) == GHI_TASK_MAGIC;
+	return t && (uintptr_t)t % sizeof(void *) == 0 &&
+	       load_acquire(&t->magic) == GHI_TASK_MAGIC &&
+	       (ghi_task_here(t) || load_acquire(&t->ended));
 }
 
 void ghi_task_unref(gh_task *t)
@@ -232,6 +241,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 	t->deadline = parent && !s->no_deadline ? load_relaxed(&parent->deadline) : GHI_NEVER;
 	t->group = s->group;
 	t->recover = o.flags & GH_TASK_RECOVER;
+	t->generation = load_relaxed(&ghi_native_generation);
 	store_release(&t->magic, GHI_TASK_MAGIC);
 	fetch_add_relaxed(&ghi_tasks_alive, 1u);
 	*ret = t;
@@ -394,17 +404,28 @@ int gh_main(int (*fn)(int, char **), int argc, char **argv)
 
 void ghi_native_after_fork(struct gh_task *survivor)
 {
+	bool kernel = !survivor && ghi_tls.kwait;
+
 	ghi_task_pool_after_fork();
 	ghi_task_kernel_after_fork();
 	ghi_native_chan_after_fork();
 	ghi_native_renew_after_fork();
-	ghi_tasks_alive = survivor || ghi_tls.kwait;
+	ghi_native_memory_after_fork();
+	if (kernel) {
+		survivor = ghi_container(ghi_tls.kwait->cancel_word, struct gh_task, cancel);
+		ghi_tls.kwait->lock = 0; /* somebody may have been about to cancel it */
+		ghi_tls.kwait->waits_on = NULL;
+	}
+	ghi_tasks_alive = survivor != NULL;
 	shutting_down = 0;
 	if (!survivor)
 		return;
+	survivor->generation = ghi_native_generation;
 	survivor->lock = 0;
 	survivor->error = NULL;
 	survivor->group = NULL; /* its other members are gone, and whoever waits for them */
+	if (kernel)
+		return;
 	survivor->alarm.timer.heap = NULL;
 	survivor->alarm.firing = 0;
 	survivor->deadline = GHI_NEVER;

@@ -34,6 +34,7 @@ struct ghi_deferred {
 
 struct gh_task {
 	uint32_t magic;
+	uint32_t generation; /* renew.h; another one: only its end is left of it here */
 	uint32_t refs;
 	uint32_t join;	/* GHI_TASK_JOINABLE ... */
 	uint32_t ended; /* 0 or 1; joiners wait on its address */
@@ -77,6 +78,7 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret);
 /* The running task or NULL. */
 struct gh_task *ghi_task_running(void);
 bool ghi_task_good(const gh_task *t);
+bool ghi_task_here(const gh_task *t);
 void ghi_task_unref(gh_task *t);
 /* It is where gh_shutdown looks, and does not run yet: from now on it is cancelled by one. */
 void ghi_task_findable(gh_task *t);

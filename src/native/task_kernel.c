@@ -11,6 +11,7 @@
 #include "src/native/hook.h"
 #include "src/native/task_int.h"
 #include "src/real.h"
+#include "src/runtime.h"
 
 static ghi_lock_t list_lock;
 static gh_task *list;
@@ -70,6 +71,8 @@ int ghi_task_start_kernel(gh_task *t, const gh_task_opts *o)
 {
 	pthread_attr_t attr;
 	pthread_t thread;
+	if (ghi_runtime_atfork) /* with GREENHOOK=0 nobody else has */
+		ghi_runtime_atfork();
 	int r = t->group ? ghi_group_enter(t->group, t) : 0;
 
 	if (r)

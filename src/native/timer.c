@@ -39,7 +39,9 @@ static bool good(const gh_timer *t)
 static void renew(void *arg)
 {
 	gh_timer *t = arg;
-	bool mine = t->task && t->task == ghi_task_running(), starting = t->starting;
+	bool starting = t->starting;
+	bool mine =
+	    t->task && ghi_task_good(t->task) && ghi_task_here(t->task) && t->task->arg == t;
 	t->mutex = (gh_mutex)GH_MUTEX_INIT;
 	t->changed = (gh_cond)GH_COND_INIT;
 	t->starting = false;

@@ -11,7 +11,7 @@
 
 #include "rc.h"
 
-#define LIMIT GH_S(60)
+#define LIMIT GH_S(30)
 
 static unsigned slots(void)
 {
@@ -381,6 +381,27 @@ static void pin(void)
 		RC(4 * 2000, on[s].turns);
 }
 
+/* Of one level, those pinned to a slot and those of all take turns on it. */
+static void shares_of_one_level(int level, bool few_pinned)
+{
+	enum { MANY = 24 };
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .flags = GH_TASK_PINNED, .priority = level};
+	gh_task *t[MANY], *waits[4];
+	stop = 0;
+	memset(turns, 0, sizeof(turns));
+	for (int i = 0; i < MANY; i++)
+		t[i] = few_pinned ? start(spins, &turns[0], level)
+				  : gh_task_spawn(spins, &turns[0], &o);
+	for (int i = 0; i < 4; i++)
+		waits[i] =
+		    few_pinned ? gh_task_spawn(counts, NULL, &o) : start(counts, NULL, level);
+	for (int i = 0; i < 4; i++)
+		RC(0, gh_task_join_until(waits[i], NULL, gh_after(LIMIT)));
+	__atomic_store_n(&stop, 1, __ATOMIC_RELAXED);
+	for (int i = 0; i < MANY; i++)
+		RC(0, gh_task_join(t[i], NULL));
+}
+
 /* A task that blocks in ways that nobody sees: the slot goes on, and those pinned to it too. */
 static void *hangs(void *arg)
 {
@@ -560,6 +581,10 @@ int main(int argc, char **argv)
 		if (!strcmp(what, "pin")) {
 			pin();
 			pin_goes_with_the_slot();
+			for (int level = -2; level <= 2; level++) {
+				shares_of_one_level(level, true);
+				shares_of_one_level(level, false);
+			}
 		} else if (!strcmp(what, "stress")) {
 			stress(atoi(argv[2]));
 		} else if (!strcmp(what, "end")) {

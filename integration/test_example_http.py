@@ -1,5 +1,6 @@
 """docs/examples/http.c against raw sockets, Python's client, curl and wrk."""
 import array
+import concurrent.futures
 import contextlib
 import fcntl
 import http.client
@@ -180,9 +181,10 @@ def test_expectations():
 
 def test_slow_clients_are_sent_away():
     with example("http", 0, 1) as e:
-        for part in GET[:20], post(b"ab", b"Content-Length: 5"), post(b"5\r\nab", b"Transfer-Encoding: chunked"):
-            (answer,) = ask(e.port, part)
-            assert (answer[0], answer[1]["connection"]) == (408, "close")
+        parts = [GET[:20], post(b"ab", b"Content-Length: 5"), post(b"5\r\nab", b"Transfer-Encoding: chunked")]
+        with concurrent.futures.ThreadPoolExecutor() as pool:
+            for (answer,) in pool.map(lambda part: ask(e.port, part), parts):
+                assert (answer[0], answer[1]["connection"]) == (408, "close")
         # A byte now and then does not make it last.
         with connect(e.port) as s:
             with contextlib.suppress(ConnectionError):

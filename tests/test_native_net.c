@@ -139,8 +139,11 @@ static void *accept_all(void *arg)
 static void *client(void *arg)
 {
 	char out[64], in[64];
-	int fd = (intptr_t)arg % 2 ? gh_tcp_dial("127.0.0.1", port)
-				   : gh_tcp_dial_until("localhost", port, gh_after(GH_S(10)));
+	gh_addr there;
+	must_eq(gh_net_local(listener, &there), 0);
+	int fd = (intptr_t)arg % 2   ? gh_tcp_dial("127.0.0.1", port)
+		 : (intptr_t)arg % 4 ? gh_dial(&there, gh_after(GH_S(10)))
+				     : gh_tcp_dial_until("localhost", port, gh_after(GH_S(10)));
 	must(fd >= 0);
 	must(is_blocking_and_cloexec(fd));
 	for (int i = 0; i < MESSAGES; i++) {
@@ -335,6 +338,13 @@ START_TEST(bad_arguments_are_refused)
 	ck_assert_int_eq(gh_tcp_listen("192.0.2.1", 0, 0), -EADDRNOTAVAIL);
 	ck_assert_int_eq(gh_tcp_dial(NULL, 1), -EINVAL);
 	ck_assert_int_eq(gh_tcp_dial("127.0.0.1", 0), -EINVAL);
+	a.len = 0;
+	ck_assert_int_eq(gh_dial(&a, GH_FOREVER), -EINVAL);
+	a.len = sizeof(a.data) + 1;
+	ck_assert_int_eq(gh_dial(&a, GH_FOREVER), -EINVAL);
+	ck_assert_int_eq(gh_dial(NULL, GH_FOREVER), -EINVAL);
+	must_eq(gh_addr_parse("127.0.0.1:1", &a), 0);
+	ck_assert_int_eq(gh_dial(&a, GH_FOREVER), -ECONNREFUSED);
 	ck_assert_int_eq(gh_udp_dial(NULL, 1), -EINVAL);
 	ck_assert_int_eq(gh_udp_bind(NULL, -1), -EINVAL);
 	ck_assert_int_eq(gh_unix_listen(NULL, 0), -EINVAL);
@@ -448,7 +458,10 @@ START_TEST(unix_streams_connect_by_path)
 	for (int i = 0; i < 8; i++)
 		join(t[i]);
 	int fds[8], n = 0;
-	while (n < 8 && (fds[n] = gh_unix_dial_until(path, gh_after(GH_MS(10)))) >= 0)
+	gh_addr there;
+	must_eq(gh_net_local(listener, &there), 0);
+	while (n < 8 && (fds[n] = n % 2 ? gh_dial(&there, gh_after(GH_MS(10)))
+					: gh_unix_dial_until(path, gh_after(GH_MS(10)))) >= 0)
 		n++;
 	must(n >= 1 && n < 8);
 	ck_assert_int_eq(fds[n], -ETIMEDOUT);
@@ -550,6 +563,9 @@ static void *recv_what_is_there(void *arg)
 		gh_yield();
 	answers[0] = gh_recv(pair[0], &c, 1);
 	answers[1] = gh_recv_try(pair[0], &c, 1);
+	gh_addr there;
+	must_eq(gh_net_local(listener, &there), 0);
+	must_eq(gh_dial(&there, GH_FOREVER), -ECANCELED);
 	return NULL;
 }
 
@@ -558,6 +574,7 @@ START_TEST(a_request_comes_before_what_is_there)
 	start_runtime(worker_counts[_i]);
 	must_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
 	must_eq(gh_send(pair[1], "x", 1), 1);
+	listen_somewhere();
 	pthread_t t = spawn(recv_what_is_there, NULL);
 	until(load_acquire(&given));
 	must_eq(pthread_cancel(t), 0);

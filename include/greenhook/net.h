@@ -184,6 +184,24 @@ GH_API int gh_tcp_dial(const char *host, int port);
  */
 GH_API int gh_tcp_dial_until(const char *host, int port, gh_time until);
 
+/* Connects to an address.
+ *
+ * to: of a TCP port or a Unix stream socket, as gh_resolve, gh_addr_parse and gh_net_local give it.
+ * until: absolute, ns (gh_now); GH_FOREVER: no limit.  TCP_NODELAY is set on TCP.
+ *
+ * Returns: a descriptor, or
+ *   -EINVAL        to is NULL or no address
+ *   -ETIMEDOUT     it was not connected until then
+ *   -ECONNREFUSED  nobody listens there
+ *   -EMFILE        the process has too many descriptors
+ *   -ECANCELED     the task was cancelled
+ *   and what socket(2) and connect(2) may give
+ * Parks: yes.  Cancellation point: yes.  Thread-safe: yes.  Signal-safe: no.
+ * Like: connect(2)
+ * Since: 0.2
+ */
+GH_API int gh_dial(const gh_addr *to, gh_time until);
+
 /* Listens on a Unix stream socket.
  *
  * path: a file that is not there yet, or @name for an abstract one.  backlog: as gh_tcp_listen.

@@ -185,6 +185,13 @@ static int dial_name(const char *host, int port, int type, gh_time until)
 	return r;
 }
 
+int gh_dial(const gh_addr *to, gh_time until)
+{
+	if (!to || to->len < sizeof(sa_family_t) || to->len > sizeof(to->data))
+		return -EINVAL;
+	return ghi_native_cancelled() ? -ECANCELED : dial(to, SOCK_STREAM, until);
+}
+
 int gh_tcp_dial_until(const char *host, int port, gh_time until)
 {
 	return dial_name(host, port, SOCK_STREAM, until);

@@ -29,12 +29,12 @@ typedef void *(*gh_fn)(void *arg);
 #define GH_PRIORITY_HIGH    1
 #define GH_PRIORITY_HIGHEST 2
 
-/* How a task is to be; fields that are zero mean the default. */
+/* How a task is to be; fields that are zero mean the default.  That of stack_size is 64 KiB, and
+ * with GH_TASK_OWN_TLS what a pthread has. */
 typedef struct gh_task_opts {
 	size_t size;	   /* sizeof(gh_task_opts), always: the structure may grow */
 	const char *name;  /* copied, cut to 15 bytes; NULL: the creator's */
-	size_t stack_size; /* bytes, committed as they are used; 0: 64 KiB, with GH_TASK_OWN_TLS a
-			      pthread's */
+	size_t stack_size; /* bytes of address space, committed as they are used */
 	unsigned flags;	   /* GH_TASK_* */
 	int priority;	   /* GH_PRIORITY_LOWEST to GH_PRIORITY_HIGHEST; 0: normal */
 	unsigned slot;	   /* with GH_TASK_PINNED; it counts from 0 */

@@ -30,6 +30,16 @@ extern int set_cancel_jump(void *, int) __asm__("__sigsetjmp") __attribute__((re
 
 /* What pthread_attr_t says; the flag bits are the ABI of its initial part. */
 enum { NOTINHERITSCHED = 0x02, STACKADDR = 0x08, SCHED_SET = 0x20, POLICY_SET = 0x40 };
+
+/* libc's answer where none was set.  (CPU_COUNT looks at each bit.) */
+static bool every_cpu(const cpu_set_t *set)
+{
+	for (size_t i = 0; i < sizeof(set->__bits) / sizeof(set->__bits[0]); i++)
+		if (set->__bits[i] != (__cpu_mask)-1)
+			return false;
+	return true;
+}
+
 static void read_attr(const pthread_attr_t *a, struct ghi_gthread_attr *ret)
 {
 	struct {
@@ -54,9 +64,8 @@ static void read_attr(const pthread_attr_t *a, struct ghi_gthread_attr *ret)
 	ret->explicit_sched = in->flags & NOTINHERITSCHED && in->flags & (POLICY_SET | SCHED_SET);
 	ret->policy = in->flags & POLICY_SET ? in->policy : SCHED_OTHER;
 	ret->priority = in->flags & SCHED_SET ? in->priority : 0;
-	/* All ones: none was set. */
 	ret->bind = pthread_attr_getaffinity_np(a, sizeof(ret->cpus), &ret->cpus) == 0 &&
-		    CPU_COUNT(&ret->cpus) != CPU_SETSIZE;
+		    !every_cpu(&ret->cpus);
 }
 
 /* Does it name a mask?  Since glibc 2.32. */

@@ -218,36 +218,41 @@ void ghi_tls_enter(void *res_state)
 	h_errno = 0;
 }
 
+/* What a thread has for one key. */
+struct key_data {
+	uintptr_t seq;
+	void *data;
+};
+
+/* Of a block of keys from `first` on; true: there was something. */
+static bool run_block(struct key_data *d, unsigned first)
+{
+	bool some = false;
+
+	for (unsigned i = 0; i < TSD_LEVEL2; i++) {
+		void *data = d[i].data;
+		if (!data)
+			continue;
+		some = true;
+		d[i].data = NULL;
+		/* An even sequence number is a deleted key; one that differs, another key. */
+		if (d[i].seq == ghi_libc.keys[first + i].seq && (d[i].seq & 1) &&
+		    ghi_libc.keys[first + i].destr)
+			ghi_libc.keys[first + i].destr(data);
+	}
+	return some;
+}
+
 static void run_tsd_destructors(uintptr_t me)
 {
-	void **level1 = (void **)(me + (uintptr_t)ghi_libc.specific);
+	struct key_data **level1 = (struct key_data **)(me + (uintptr_t)ghi_libc.specific);
+	bool again = true;
 
-	for (int round = 0; ghi_libc.keys && round < TSD_ROUNDS; round++) {
-		int again = 0;
-		for (unsigned k = 0; k < TSD_KEYS; k++) {
-			struct {
-				uintptr_t seq;
-				void *data;
-			} *d = level1[k / TSD_LEVEL2];
-			if (!d) {
-				k += TSD_LEVEL2 - 1;
-				continue;
-			}
-			d += k % TSD_LEVEL2;
-			void *data = d->data;
-			if (!data)
-				continue;
-			d->data = NULL;
-			/* An even sequence number is a deleted key; one that differs, another key.
-			 */
-			if (d->seq == ghi_libc.keys[k].seq && (d->seq & 1) &&
-			    ghi_libc.keys[k].destr) {
-				ghi_libc.keys[k].destr(data);
-				again = 1;
-			}
-		}
-		if (!again)
-			break;
+	for (int round = 0; ghi_libc.keys && round < TSD_ROUNDS && again; round++) {
+		again = false;
+		for (unsigned i = 0; i < TSD_KEYS / TSD_LEVEL2; i++)
+			if (level1[i])
+				again |= run_block(level1[i], i * TSD_LEVEL2);
 	}
 	/* The first block lies in struct pthread, the others came from calloc in setspecific. */
 	for (unsigned i = 1; i < TSD_KEYS / TSD_LEVEL2; i++)
@@ -255,8 +260,8 @@ static void run_tsd_destructors(uintptr_t me)
 			free(level1[i]);
 			level1[i] = NULL;
 		}
-	if (level1[0])
-		memset(level1[0], 0, TSD_LEVEL2 * 2 * sizeof(void *));
+	if (again && level1[0]) /* the last round may have left something */
+		memset(level1[0], 0, TSD_LEVEL2 * sizeof(*level1[0]));
 }
 
 /* What __libc_thread_freeres would do and a recycled block must not show: a resolver's share of the

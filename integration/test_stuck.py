@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import environment, killed_after, need_library
+from conftest import ROOT, environment, killed_after, need_library
 
 LIMIT = 30
 TOLD = "greenhook: deadlock: all "
@@ -66,3 +66,15 @@ def test_policies(hangs):
 def test_something_can(agree, run, what):
     agree("stuck", what)
     assert run("stuck", what, mode="green", workers=2).err == ""
+
+
+def test_one_that_was_asked_meanwhile(hangs, programs):
+    """The thread that answers is not foreign, nor is one that ends."""
+    need_library()
+    with subprocess.Popen([programs / "stuck", "sem"], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                          env=environment("green", 2, {"GREENHOOK_DEADLOCK": "2"})) as process:
+        with killed_after(process):
+            while process.poll() is None:
+                subprocess.run([ROOT / "build" / "greenhook", "stats", str(process.pid)], capture_output=True, timeout=LIMIT)
+                time.sleep(0.1)
+            assert process.returncode == -signal.SIGABRT and TOLD in process.stderr.read()

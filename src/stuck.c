@@ -17,12 +17,14 @@
 #include "src/timer.h"
 #include "src/tls.h"
 
-enum { AT_ONCE = 2048, MOST_TOLD = 16 };
+enum { AT_ONCE = 2048, MOST_TOLD = 16, MOST_RETRIES = 3 };
+#define LOOK_AGAIN UINT64_MAX /* a stamp that never is */
 
 static struct {
 	enum { RESTS, WALKS, DOUBTS, WALKS_AGAIN, FOUND, TOLD } phase;
 	uint64_t stamp; /* what had happened when it was looked for last */
 	uint64_t next, spent;
+	unsigned retries; /* a foreign kernel thread may be about to end, or a helper to begin */
 	const struct ghi_gthread *at;
 	uint64_t hash, first_hash, count;
 } stuck;
@@ -161,6 +163,8 @@ uint64_t ghi_stuck_look(uint64_t now)
 			return GHI_NEVER;
 		if (now < stuck.next)
 			return stuck.next;
+		if (stuck.stamp != LOOK_AGAIN)
+			stuck.retries = 0;
 		stuck.stamp = stamp_now();
 		stuck.spent = 0;
 		if (ghi_sigtimer_ever() || has_handlers() || !begin())
@@ -170,7 +174,14 @@ uint64_t ghi_stuck_look(uint64_t now)
 	if (stuck.phase == DOUBTS) {
 		if (now < stuck.next)
 			return stuck.next;
-		if (stuck.stamp != stamp_now() || could_be_woken_from_outside() || !begin())
+		if (stuck.stamp != stamp_now())
+			return rest(now);
+		if (could_be_woken_from_outside()) {
+			if (stuck.retries++ < MOST_RETRIES)
+				stuck.stamp = LOOK_AGAIN;
+			return rest(now);
+		}
+		if (!begin())
 			return rest(now);
 		stuck.phase = WALKS_AGAIN;
 	}
@@ -240,4 +251,5 @@ void ghi_stuck_after_fork(void)
 {
 	stuck.phase = RESTS;
 	stuck.stamp = stuck.next = 0;
+	stuck.retries = 0;
 }

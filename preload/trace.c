@@ -66,6 +66,8 @@ static void hold(struct trace_record r)
 static void release(uint64_t until)
 {
 	size_t i = 0;
+	if (!in.n)
+		return;
 	qsort(in.held, in.n, sizeof(*in.held), by_time);
 	for (; i < in.n && in.held[i].at < until; i++)
 		trace_json_put(&in.held[i]);

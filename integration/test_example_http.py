@@ -39,6 +39,8 @@ BAD = {
     "bare LF": (b"GET / HTTP/1.1\nHost: x\n\n", 400),
     "CR in a line": (b"GET / HTTP/1.1\r\nHost: x\ry\r\n\r\n", 400),
     "zero in a line": (b"GET / HTTP/1.1\r\nHost: x\0y\r\n\r\n", 400),
+    "no path": (b"GET x HTTP/1.1\r\nHost: x\r\n\r\n", 400),
+    "other scheme": (b"GET https://x/ HTTP/1.1\r\nHost: x\r\n\r\n", 400),
     "no Host": (b"GET / HTTP/1.1\r\n\r\n", 400),
     "two Hosts": (b"GET / HTTP/1.1\r\nHost: x\r\nHost: x\r\n\r\n", 400),
     "space before colon": (b"GET / HTTP/1.1\r\nHost : x\r\n\r\n", 400),

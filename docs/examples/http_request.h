@@ -107,7 +107,7 @@ static int http_request_line(struct http_request *r, char *line)
 		if (*target != '/')
 			target = *target ? NULL : "/";
 	}
-	if (!target)
+	if (!target || (*target != '/' && strcmp(target, "*") && strcmp(line, "CONNECT")))
 		return 400;
 	r->method = line;
 	r->target = target;

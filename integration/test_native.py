@@ -131,6 +131,39 @@ def test_errors_say_what_happened_and_where(every, native):
     native("error", env={"GREENHOOK": "0"}, timeout=60)
 
 
+# The stack was copied by memcpy, which is the sanitizer's there.
+def test_errors_in_a_program_with_address_sanitizer(tmp_path):
+    (tmp_path / "p.c").write_text("""
+#include <greenhook.h>
+#include <string.h>
+static void *makes(void *arg)
+{
+	char before[100], after[100];
+	memset(before, 1, sizeof(before));
+	memset(after, 2, sizeof(after));
+	gh_error *e = gh_error_new(-EIO, "%.*s", 3, (char *)arg);
+	return before[1] + after[1] == 3 ? e : NULL;
+}
+int main(void)
+{
+	void *e;
+	int r = gh_task_join(gh_task_spawn(makes, "abcdef", &(gh_task_opts){GH_TASK_OPTS_SIZE, .flags = GH_TASK_OWN_TLS}), &e);
+	if (r || strcmp(gh_error_message(e), "abc"))
+		return 1;
+	gh_error_unref(e);
+	gh_error_unref(makes("xyz"));
+	return 0;
+}
+""")
+    made = subprocess.run(["gcc", "-std=gnu11", "-fsanitize=address", "-g", "-I", ROOT / "include", "-o", tmp_path / "p", tmp_path / "p.c",
+                           f"-L{BUILD}", "-lgreenhook", f"-Wl,-rpath,{BUILD}"], capture_output=True, text=True, timeout=120)
+    if made.returncode and "asan" in made.stderr:
+        pytest.skip("no libasan")
+    assert made.returncode == 0, made.stderr
+    done = subprocess.run([tmp_path / "p"], capture_output=True, text=True, timeout=60, env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
+    assert done.returncode == 0, done.stderr
+
+
 def test_a_program_s_allocator(every, native):
     every("memory")
     native("memory", env={"GREENHOOK": "0"})

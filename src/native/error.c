@@ -27,8 +27,9 @@ gh_error *ghi_error_make(gh_error *cause, int code, uintptr_t at, const char *fm
 	va_list again;
 	va_copy(again, ap);
 	int n = vsnprintf(NULL, 0, fmt, ap);
-	size_t text = n < 0 ? 1 : (size_t)n + 1;
+	size_t text = n < 0 ? 1 : (size_t)n + 1, align = sizeof(uintptr_t) - 1;
 	size_t room = cause ? 0 : ghi_trace_room();
+	text = (text + align) & ~align; /* the copy begins behind it */
 	struct gh_error *e = ghi_malloc(sizeof(*e) + text + room);
 	if (!e) {
 		va_end(again);

@@ -160,8 +160,8 @@ def test_a_reset_reaches_the_other_side(side):
 def test_nobody_there_and_an_end_that_cuts():
     with socket.create_server(("127.0.0.1", 0)) as nobody:
         port = nobody.getsockname()[1]
-    with example("proxy", "127.0.0.1", port) as e, connect(e.port) as s:
-        with contextlib.suppress(ConnectionResetError):
+    with example("proxy", "127.0.0.1", port) as e:
+        with contextlib.suppress(ConnectionResetError), connect(e.port) as s:  # also while it connects
             assert s.recv(1) == b""
     through = threading.Event()
 

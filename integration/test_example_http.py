@@ -280,7 +280,7 @@ class Client(threading.Thread):
         sent = 0
         try:
             s = connect(self.port)
-        except ConnectionRefusedError:
+        except (ConnectionRefusedError, ConnectionResetError):
             return False
         with s:
             answers = Answers(s)

@@ -7,6 +7,7 @@
  */
 #include <poll.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "rc.h"
@@ -428,6 +429,25 @@ static void pin_goes_with_the_slot(void)
 	close(fds[1]);
 }
 
+/* The child of one that is pinned is not: its slots are others. */
+static void *forks(void *arg)
+{
+	int status = -1, is = 99;
+	pid_t child = fork();
+	if (child == 0) {
+		check_failures = 0;
+		QRC(0, gh_task_join(start(answers_only, (void *)1, 1), NULL));
+		QRC(0, gh_task_get_priority(gh_task_self(), &is));
+		QRC(GH_PRIORITY_HIGH, is);
+		QRC(0, gh_task_pin(0));
+		gh_yield();
+		_exit(check_failures);
+	}
+	CHECK(child > 0 && waitpid(child, &status, 0) == child && status == 0);
+	there((int)slots() - 1);
+	return arg;
+}
+
 static void *computes(void *arg)
 {
 	int *due = arg;
@@ -581,6 +601,7 @@ int main(int argc, char **argv)
 		if (!strcmp(what, "pin")) {
 			pin();
 			pin_goes_with_the_slot();
+			RC(0, gh_task_join(start_pinned(forks, (int)slots() - 1, 1), NULL));
 			for (int level = -2; level <= 2; level++) {
 				shares_of_one_level(level, true);
 				shares_of_one_level(level, false);

@@ -196,11 +196,15 @@ def asked(kind, connections):
     with Server("native", argv, r"listening on 127\.0\.0\.1:(\d+)", 0) as server:
         done = subprocess.run(["wrk", "-t1", f"-c{connections}", "-d3s", "--latency", f"http://127.0.0.1:{server.port}/"],
                               capture_output=True, text=True, timeout=120, env=environment())
+        with open(f"/proc/{server.pid}/stat") as f:
+            ticks = sum(map(int, f.read().rsplit(")", 1)[1].split()[11:13]))
         wrong = re.search(r"Socket errors.*|Non-2xx.*", done.stdout)
         if done.returncode != 0 or wrong:
             return fail(f"wrk on {kind}: {wrong.group() if wrong else done.stderr}")
         late, unit = re.search(r"99%\s+([\d.]+)(us|ms|s)", done.stdout).groups()
+        requests = int(re.search(r"(\d+) requests in", done.stdout).group(1))
         return dict(requests_per_s=float(re.search(r"Requests/sec:\s*([\d.]+)", done.stdout).group(1)),
+                    requests_per_cpu_s=requests * os.sysconf("SC_CLK_TCK") / max(ticks, 1),
                     p99_us=float(late) * {"us": 1, "ms": 1e3, "s": 1e6}[unit])
 
 
@@ -215,11 +219,11 @@ def peers():
     for connections in 1, 64, 1000:
         progress(f"HTTP, {connections:,} connections")
         found = in_turn(["greenhook", "Go"], lambda kind: asked(kind, connections))
-        rate = {kind: [r["requests_per_s"] for r in results] for kind, results in found.items()}
+        rate, cheap = ({kind: [r[what] for r in results] for kind, results in found.items()} for what in ("requests_per_s", "requests_per_cpu_s"))
         print(f"\nHTTP, {connections:,} connections, load of the machine {os.getloadavg()[0]:.1f}")
         for kind, results in found.items():
             print(f"  {kind:10} requests/s {spread(rate[kind]):>26}   p99 us {spread([r['p99_us'] for r in results]):>24}")
-        print(f"  greenhook / Go: {ratios(rate['greenhook'], rate['Go'])}   goal: 1")
+        print(f"  greenhook / Go: {ratios(rate['greenhook'], rate['Go'])}   goal: 1; per second of the server's CPU: {ratios(cheap['greenhook'], cheap['Go'])}")
         rows.append(dict(connections=connections, found=found))
     return rows
 

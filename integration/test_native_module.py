@@ -10,6 +10,7 @@ LIB = ROOT / "integration/native/lib"
 VARIANTS = {
     "v1.so": ["-DVERSION=1"], "v2.so": ["-DVERSION=2"], "v3.so": ["-DVERSION=3"],
     "on.so": ["-DVERSION=9", "-DHAND_ON"],
+    "park.so": ["-DPARKS"],
     "refuse.so": ["-DREFUSE"], "interface.so": ["-DINTERFACE=8"], "noentry.so": ["-DNO_ENTRY"], "undefined.so": ["-DUNDEFINED"],
 }
 
@@ -45,3 +46,7 @@ def test_versions_come_and_go(every, native, modules):
 
 def test_thousands_of_reloads_under_traffic(every, modules):
     every("module", modules, "stress", "3000", timeout=120)
+
+
+def test_constructors_that_wait_under_the_loader_s_lock(every, modules):
+    every("module", modules, "park", "100", timeout=120)

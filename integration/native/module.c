@@ -1,7 +1,9 @@
 /* Modules that are replaced while they run.
  *
  *   module DIR            DIR has v1.so ... v3.so, on.so and the bad ones of test_native_module.py
- *   module DIR stress N   N loads by two threads under traffic of all sorts of threads */
+ *   module DIR stress N   N loads by two threads under traffic of all sorts of threads
+ *   module DIR park N     N loads of each of three modules at once, whose code waits in the loader
+ */
 #include "rc.h"
 
 #include <fcntl.h>
@@ -251,13 +253,47 @@ static void stress(int n)
 	CHECK(host.started == host.ended && host.wrong == 0);
 }
 
+static void *parks(void *arg)
+{
+	gh_module *m = gh_module_new(INTERFACE_OF_TESTS, &host);
+	char name[256], why[256];
+	snprintf(name, sizeof(name), "%s/park.so", dir);
+	for (int i = 0; i < (int)(intptr_t)arg; i++) {
+		int r = gh_module_load(m, name, why, sizeof(why));
+		check_report(r == 0, "load", why, __LINE__, 1);
+		gh_module_version *v = gh_module_acquire(m);
+		QUIET(gh_module_symbol(v, "exported_by_handler") != NULL);
+		QRC(0,
+		    gh_module_go(v, ((const struct calls *)gh_module_calls(v))->run, &host, NULL));
+		QRC(0, gh_module_release(v));
+	}
+	QRC(0, gh_module_unload(m));
+	QRC(0, gh_module_drain(m, gh_after(GH_S(60))));
+	QRC(0, gh_module_free(m));
+	return NULL;
+}
+
+static void park(int n)
+{
+	gh_task *t[3];
+	for (int i = 0; i < 3; i++)
+		MUST((t[i] = gh_task_spawn(
+			  parks, (void *)(intptr_t)n,
+			  &(gh_task_opts){GH_TASK_OPTS_SIZE, .flags = i ? 0 : GH_TASK_OWN_TLS})));
+	for (int i = 0; i < 3; i++)
+		RC(0, gh_task_join(t[i], NULL));
+	CHECK(mapped() == 0 && host.started == 3 * n && host.ended == 3 * n && host.runs == 3 * n);
+}
+
 int main(int argc, char **argv)
 {
 	MUST(argc > 1);
 	snprintf(dir, sizeof(dir), "%s", argv[1]);
 	host.pause = pause_yield;
 	MUST((module = gh_module_new(INTERFACE_OF_TESTS, &host)));
-	if (argc > 3) {
+	if (argc > 3 && !strcmp(argv[2], "park")) {
+		park(atoi(argv[3]));
+	} else if (argc > 3) {
 		stress(atoi(argv[3]));
 	} else {
 		misuse();

@@ -5,11 +5,15 @@
  *   -DINTERFACE=n       made for another program
  *   -DNO_ENTRY          without gh_module_entry
  *   -DUNDEFINED         needs a function that nobody has
+ *   -DPARKS             its constructor and destructor wait, under the loader's lock
  */
+#define _DEFAULT_SOURCE
 #include <errno.h>
 #include <greenhook/module.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "handler.h"
 
@@ -22,6 +26,20 @@
 
 static __thread int calls_of_this_block;
 static int table[1024] = {VERSION}; /* pages of its own, which are gone when it is */
+
+#ifdef PARKS
+__attribute__((constructor)) static void begins(void)
+{
+	usleep(20);
+	sched_yield();
+}
+
+__attribute__((destructor)) static void ends(void)
+{
+	usleep(20);
+	sched_yield();
+}
+#endif
 
 #ifdef UNDEFINED
 int nobody_has_this(int);

@@ -141,6 +141,8 @@ static int select_closed(void)
 	X(-EINVAL, "gh_proc_spawn: no program", gh_proc_spawn(NULL, NULL))                         \
 	X(-EINVAL, "gh_tick: every 0 ns", errno_of(gh_tick(0)))                                    \
 	X(-EINVAL, "gh_resolve_until: the host or the result", gh_resolve(NULL, 1, NULL, 0))       \
+	X(-EINVAL, "gh_task_set_priority: 0x", gh_task_set_priority(stale_task(), 0))              \
+	X(-EINVAL, "gh_task_get_priority: the task is NULL", gh_task_get_priority(NULL, NULL))     \
 	X(-EINVAL, "is no timer", gh_timer_stop(NONE(gh_timer)))                                   \
 	X(-EINVAL, "gh_module_load: the module is NULL", gh_module_load(NULL, "x", NULL, 0))       \
 	X(-EINVAL, "is no version of a module", gh_module_release(NONE(gh_module_version)))        \

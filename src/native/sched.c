@@ -43,6 +43,8 @@ _Static_assert(GH_PRIORITY_LOWEST == GHI_LEVEL_MIN && GH_PRIORITY_HIGHEST == GHI
 static int priority(gh_task *t, int set, int *ret)
 {
 	int r = 0;
+	if (!ghi_task_here(t)) /* it has ended, before a fork */
+		return -ESRCH;
 	ghi_nosig_enter();
 	ghi_lock(&t->lock);
 	if (t->over)
@@ -58,14 +60,18 @@ static int priority(gh_task *t, int set, int *ret)
 
 int gh_task_set_priority(gh_task *t, int set)
 {
-	if (!ghi_task_good(t) || set < GH_PRIORITY_LOWEST || set > GH_PRIORITY_HIGHEST)
-		return -EINVAL;
+	if (!ghi_task_good(t))
+		return GHI_BAD(t, "task");
+	if (set < GH_PRIORITY_LOWEST || set > GH_PRIORITY_HIGHEST)
+		return GHI_MISUSE(-EINVAL, "there is no priority %d", set);
 	return priority(t, set, NULL);
 }
 
 int gh_task_get_priority(gh_task *t, int *ret)
 {
-	return ghi_task_good(t) && ret ? priority(t, 0, ret) : -EINVAL;
+	if (!ghi_task_good(t))
+		return GHI_BAD(t, "task");
+	return ret ? priority(t, 0, ret) : GHI_NULL("result");
 }
 
 int gh_task_pin(int slot)

@@ -121,7 +121,10 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: ops NAME N\n");
 		return 2;
 	}
-	beside(nothing, nothing); /* the process has had threads */
+	/* Under valgrind the start lasts so long that main counts as one that computes, until it
+	 * has waited a few times. */
+	for (int i = 0; i < 20; i++)
+		beside(nothing, nothing);
 	for (size_t i = 0; i < count; i++)
 		if (!strcmp(argv[1], ops[i].name)) {
 			ops[i].run();

@@ -162,8 +162,9 @@ check: setup
 	$(Q)$(MAKE) --no-print-directory unit
 	$(Q)$(MAKE) --no-print-directory integration
 
+# Most tests wait most of the time: several at once.
 integration: all programs
-	$(Q)$(PYTHON) -m pytest -q integration $(if $(K),-k '$(K)')
+	$(Q)$(PYTHON) -m pytest -q -n $(or $(JOBS),3) integration $(if $(K),-k '$(K)')
 
 # The integration tests again and again, for as long as it takes; before an issue is closed.
 soak: all programs

@@ -195,7 +195,7 @@ int top_main(int argc, char **argv)
 	long pid, count = 0;
 	int i = 1;
 
-	for (; i < argc && argv[i][0] == '-'; i++) {
+	for (; i < argc && argv[i][0] == '-'; i += 2) {
 		const char *value = i + 1 < argc ? argv[i + 1] : "", *option = argv[i];
 		char *end = "";
 		int key = 0;
@@ -216,7 +216,6 @@ int top_main(int argc, char **argv)
 		} else {
 			return usage_error("top: unknown option '%s'", option);
 		}
-		i++;
 	}
 	if (argc - i != 1)
 		return usage_error("top: give the number of one process");

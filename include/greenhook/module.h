@@ -32,8 +32,9 @@ typedef struct gh_module_def {
 	const void *calls;  /* a table of functions, as program and module agreed */
 	/* Before the version is used.  host: of gh_module_new(); old: the state of the version in
 	 * use, or NULL; *state: NULL, to be set to this version's state.  0, or a negative errno:
-	 * it is not taken, and the old one stays.  The old one's tasks run meanwhile.  With
-	 * *state = old the state is handed on: it belongs to the new version. */
+	 * it is not taken, and the old one stays.  The old one's tasks run meanwhile.  Called by a
+	 * task, gh_module_load() has another one run it.  With *state = old the state is handed on:
+	 * it belongs to the new version. */
 	int (*start)(void *host, void *old, void **state);
 	/* When nobody uses the version any more, before it is unloaded; state: NULL when it was
 	 * handed on.  On a task of its own. */
@@ -79,8 +80,10 @@ GH_API gh_module *gh_module_new(uint32_t interface, void *host);
  *   -ENOEXEC  it is no shared object for this machine, is cut off, or the loader refuses it
  *   -EPROTO  it has no gh_module_entry, or one for another interface
  *   -EDEADLK  the caller is a start function of this very module
+ *   -ENOTRECOVERABLE  its start ended the task (gh_task_exit; a panic or a fault, where the caller
+ *            is one of GH_TASK_RECOVER); what it made until then stays in memory
  *   -ENOMEM  no memory
- *   -EAGAIN  no memory for the task that a light task needs for this
+ *   -EAGAIN  no memory for the task that does it when a task calls
  *   other negative values: what the start of the module returned
  * Parks: yes.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.
  * Like: dlopen(3), Erlang's code:load_file
@@ -191,11 +194,12 @@ GH_API const void *gh_module_calls(gh_module_version *version);
 
 /* The address of a symbol of a version.
  *
- * version: acquired by the caller.  name: of a function or variable that the shared object exports.
+ * version: acquired by the caller.  name: of a function or variable that the shared object, or one
+ * that it was linked with, exports.
  *
  * Returns: an address, good until it is released; NULL with errno
  *   EINVAL  not a version, or name is NULL
- *   ENOENT  it exports no such name
+ *   ENOENT  none of them exports such a name
  * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.
  * Like: dlsym(3)
  * Since: 0.2

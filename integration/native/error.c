@@ -41,7 +41,9 @@ static void chain(void)
 	      !gh_error_is(NULL, 0));
 	CHECK(gh_error_ref(e) == e);
 	gh_error_unref(e);
+	errno = 77;
 	int64_t n = gh_error_text(e, text, sizeof(text));
+	CHECK(errno == 77);
 	CHECK(n == (int64_t)strlen(text));
 	CHECK(gh_error_text(e, NULL, 0) == n && gh_error_text(e, text, 10) == n &&
 	      strlen(text) == 9);

@@ -13,6 +13,7 @@
 #include "lib/handler.h"
 
 static char dir[200], file[256];
+static int before;
 static struct host host;
 static gh_module *module;
 
@@ -103,6 +104,30 @@ static void *many_bad(void *arg)
 	return NULL;
 }
 
+/* A start that ends the task that it runs on: the caller lives, and the module is not stuck. */
+static void *many_ends(void *arg)
+{
+	bad("exits.so", -ENOTRECOVERABLE, "ended the task");
+	if (arg)
+		bad("panics.so", -ENOTRECOVERABLE, "ended the task");
+	bad("refuse.so", -EXDEV, "start refused");
+	return many_ends;
+}
+
+static void ends(void)
+{
+	for (unsigned flags = 0; flags < 8; flags++) {
+		bool recover = flags & GH_TASK_RECOVER;
+		void *ret = NULL;
+		if (flags & GH_TASK_DETACHED)
+			continue;
+		gh_task *t = gh_task_spawn(many_ends, recover && gh_start() == 0 ? &host : NULL,
+					   &(gh_task_opts){GH_TASK_OPTS_SIZE, .flags = flags});
+		RC(0, gh_task_join(t, &ret));
+		CHECK(ret == many_ends);
+	}
+}
+
 static void life(void)
 {
 	struct host *h = &host;
@@ -162,6 +187,11 @@ static void life(void)
 	RC(0, gh_module_drain(module, gh_after(GH_S(10))));
 	CHECK(h->runs == 1 && mapped() == 0 && h->started == h->ended &&
 	      gh_module_count(module) == 0);
+	RC(0, gh_module_load(module, in_dir("v1.so"), NULL, 0));
+	ends(); /* what had begun stays in memory */
+	RC(0, gh_module_unload(module));
+	RC(0, gh_module_drain(module, gh_after(GH_S(10))));
+	before = mapped();
 }
 
 /* Whoever forks has the version that it has, and can load another one. */
@@ -174,7 +204,7 @@ static void *forks(void *arg)
 	if (pid == 0) {
 		int r = answer(1) != 1001 || gh_module_load(module, in_dir("v3.so"), NULL, 0) ||
 			answer(1) != 3001 || gh_module_drain(module, gh_after(GH_S(10))) ||
-			mapped() != 1;
+			mapped() != before + 1;
 		_exit(r);
 	}
 	int status = -1;

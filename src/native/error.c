@@ -172,6 +172,7 @@ int gh_error_print(const gh_error *e, FILE *file)
 {
 	if (!file)
 		return GHI_NULL("stream");
+	int err = errno;	     // NOLINT: not a call that failed
 	enum { USUALLY = 16 << 10 }; /* names are looked for in files: once, if possible */
 	char *text = ghi_malloc(USUALLY);
 	int64_t n = text ? gh_error_text(e, text, USUALLY) : 0;
@@ -180,11 +181,10 @@ int gh_error_print(const gh_error *e, FILE *file)
 		if (more)
 			gh_error_text(e, text = more, (size_t)n + 1);
 	}
-	if (!text) /* the message at least */
-		return fprintf(file, "%s\n", gh_error_message(e)) < 0 ? -EIO : 0;
-	int r = fputs(text, file) < 0 ? -EIO : 0;
+	int r = text ? fputs(text, file) : fprintf(file, "%s\n", gh_error_message(e));
 	ghi_free(text);
-	return r;
+	errno = err;
+	return r < 0 ? -EIO : 0;
 }
 
 int gh_group_fail(gh_error *e)

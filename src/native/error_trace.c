@@ -2,6 +2,8 @@
  *
  * Owns: nothing.  Called by: error.c.  Must not know: what an error is.
  */
+#include <errno.h>
+#include <greenhook/base.h>
 #include <string.h>
 
 #include "src/gthread.h"
@@ -114,6 +116,7 @@ static int find(const struct ghi_trace *t, struct ghi_trace_line *ret, int max)
 int ghi_trace_lines(const struct ghi_trace *t, struct ghi_trace_line *ret, int max)
 {
 	struct ghi_gthread *self = ghi_self();
+	int err = errno; // NOLINT: not a call that failed
 
 	if (self)
 		ghi_blocking_begin(self);
@@ -124,5 +127,6 @@ int ghi_trace_lines(const struct ghi_trace *t, struct ghi_trace_line *ret, int m
 	ghi_nosig_leave();
 	if (self)
 		ghi_blocking_end(self);
+	errno = err;
 	return n;
 }

@@ -280,6 +280,7 @@ static void load(struct ghi_module_load *l)
 
 	if ((l->result = begin(m)))
 		return;
+	l->begun = true;
 	l->old = m->current; /* its reference is the module's, which nobody else takes away */
 	if ((l->result = ghi_module_make(l)) == 0) { /* (S1) */
 		gh_module_version *v = l->made;
@@ -290,6 +291,7 @@ static void load(struct ghi_module_load *l)
 		}
 		put(m, v);
 	}
+	l->begun = false;
 	finish(m);
 	if (l->result == 0 && l->old)
 		release(l->old);
@@ -303,10 +305,22 @@ static void *load_main(void *arg)
 	return NULL;
 }
 
+/* Also when a function of the shared object ended the task: what is there of it stays. */
+static void loaded(void *arg, bool failed)
+{
+	struct ghi_module_load *l = arg;
+
+	if (!l->begun)
+		return;
+	l->result = ghi_module_gave_up(l);
+	finish(l->module);
+}
+
 int gh_module_load(gh_module *m, const char *path, char *why, size_t size)
 {
 	struct ghi_module_load l = {.module = m, .path = path, .why = why, .size = why ? size : 0};
-	struct ghi_gthread *self = ghi_self();
+	gh_task *self = ghi_task_running(), *t;
+	gh_task_opts o = own_block;
 
 	if (l.size)
 		*why = 0;
@@ -314,13 +328,17 @@ int gh_module_load(gh_module *m, const char *path, char *why, size_t size)
 		return GHI_BAD(m, "module");
 	if (!path)
 		return GHI_NULL("path");
-	if (!self || !(self->flags & GHI_G_LIGHT)) {
+	if (!self) {
 		load(&l);
 		return l.result;
 	}
-	/* The loader's lock belongs to a thread block, which a light one has not for itself. */
-	gh_task *t = gh_task_spawn(load_main, &l, &own_block);
-	if (!t)
+	/* The loader's lock belongs to a thread block, which a light one has not for itself.  And
+	 * the end of a task in the middle of it must not be the caller's. */
+	o.flags |= self->recover ? GH_TASK_RECOVER : 0;
+	if (ghi_task_start(
+		&(struct ghi_task_start){
+		    .fn = load_main, .arg = &l, .opts = &o, .at_end = loaded, .no_deadline = true},
+		&t))
 		return -EAGAIN;
 	gh_task_shield();
 	gh_task_join(t, NULL);

@@ -49,10 +49,13 @@ struct ghi_module_load {
 	struct gh_module_version *old; /* the one in use, for start */
 	struct gh_module_version *made;
 	int result;
+	bool begun; /* it has `loading` */
 };
 
 /* A version out of a file, started, with nobody's reference: 0 and l->made, or -errno and the
  * reason in l->why.  Not on a light gthread. */
 int ghi_module_make(struct ghi_module_load *l);
+/* The reason is that the task ended in there: -ENOTRECOVERABLE. */
+int ghi_module_gave_up(struct ghi_module_load *l);
 
 #endif

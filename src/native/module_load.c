@@ -155,6 +155,10 @@ static int open_object(struct ghi_module_load *l, void **ret)
 		gh_blocking_end();
 		if (!*ret) {
 			const char *text = dlerror();
+			size_t made_up = strlen(name);
+			if (text && strncmp(text, name, made_up) == 0 &&
+			    strncmp(text + made_up, ": ", 2) == 0)
+				text += made_up + 2;
 			r = refuse(l, -ENOEXEC, "%s", text ? text : "the loader refuses it");
 		}
 	}
@@ -180,6 +184,11 @@ static int read_def(struct ghi_module_load *l, void *object, struct gh_module_de
 		return refuse(l, -EPROTO, "made for interface %u, the program has %u",
 			      ret->interface, l->module->interface);
 	return 0;
+}
+
+int ghi_module_gave_up(struct ghi_module_load *l)
+{
+	return refuse(l, -ENOTRECOVERABLE, "its start ended the task that it ran on");
 }
 
 int ghi_module_make(struct ghi_module_load *l)

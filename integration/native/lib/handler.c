@@ -2,6 +2,8 @@
  *   -DVERSION=n         what it answers
  *   -DHAND_ON           its start takes over the state of the version in use, instead of making one
  *   -DREFUSE            its start refuses
+ *   -DEXITS             its start ends the task
+ *   -DPANICS            its start panics
  *   -DINTERFACE=n       made for another program
  *   -DNO_ENTRY          without gh_module_entry
  *   -DUNDEFINED         needs a function that nobody has
@@ -10,6 +12,7 @@
 #define _DEFAULT_SOURCE
 #include <errno.h>
 #include <greenhook/module.h>
+#include <greenhook/panic.h>
 #include <sched.h>
 #include <stdlib.h>
 #include <string.h>
@@ -86,6 +89,16 @@ static int start(void *host, void *old, void **state)
 	(void)state;
 	h->pause();
 	return -EXDEV;
+#elif defined(EXITS) || defined(PANICS)
+	(void)old;
+	(void)state;
+	h->pause();
+#ifdef PANICS
+	gh_panic("a start");
+#else
+	gh_task_exit(NULL);
+	return 0;
+#endif
 #else
 #ifdef HAND_ON
 	if (old) {

@@ -9,6 +9,7 @@ import pytest
 from conftest import ROOT, environment, killed_after, need_library
 
 LIMIT = 30
+GREENHOOK = ROOT / "build" / "greenhook"
 TOLD = "greenhook: deadlock: all "
 
 
@@ -17,13 +18,15 @@ def hangs(programs, tmp_path):
     """Runs integration/programs/stuck until its stderr has `enough`, or for so long; stderr and status."""
     need_library()
 
-    def run(what, enough=None, seconds=5, workers=2, **env):
+    def run(what, enough=None, seconds=5, workers=2, then=None, **env):
         err = tmp_path / "err"
         with open(err, "w") as to, subprocess.Popen([programs / "stuck", what], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True,
                                                     stderr=to, env=environment("green", workers, env)) as process:
             try:
                 with killed_after(process):
                     assert process.stdout.readline() == "ready\n"
+                if then:
+                    then(process.pid)
                 end = time.monotonic() + (LIMIT if enough else seconds)
                 while time.monotonic() < end and process.poll() is None and not (enough and re.search(enough, err.read_text())):
                     time.sleep(0.05)
@@ -54,6 +57,17 @@ def test_many(hangs, workers):
 def test_it_is_told_once(hangs):
     said, _ = hangs("sem", seconds=6)
     assert said.count(TOLD) == 1
+
+
+@pytest.mark.parametrize("pause", [0, 0.5])
+def test_it_is_told_after_somebody_asked(hangs, programs, pause):
+    """The thread that answers is there when it is found, and then ends."""
+    def ask(pid):
+        time.sleep(pause)
+        subprocess.run([str(GREENHOOK), "stats", str(pid)], check=True, stdout=subprocess.DEVNULL, timeout=LIMIT)
+
+    said, ended = hangs("sem", enough=TOLD, then=ask)
+    assert ended is None and said.count(TOLD) == 1
 
 
 def test_policies(hangs):

@@ -157,6 +157,10 @@ static bool must_stay(void)
 	if (control.stays)
 		return true;
 	store_release(&control.thread, 0u);
+	fence_seq_cst(); /* with that of ghi_control_errand(): the monitor finds no thread, or this
+			  * is seen, and it looks again however deep it sleeps */
+	if (load_relaxed(&control.errand))
+		ghi_monitor_poke();
 	if (ghi_control_socket() < 0)
 		return false;
 	if (ghi_poller_listen(ghi_control_socket()) == 0)
@@ -251,6 +255,7 @@ void ghi_control_knock(void)
 void ghi_control_errand(void)
 {
 	store_release(&control.errand, 1u);
+	fence_seq_cst();       /* before ghi_control_look() asks whether there is a thread */
 	ghi_control_collect(); /* the one that stays sleeps without a limit */
 }
 

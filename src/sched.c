@@ -178,8 +178,8 @@ static __attribute__((noinline)) struct ghi_gthread *next_by_turn(struct ghi_slo
 	bool busy = poll && waiting >= 1u << GHI_TURN_HIGH && !(waiting & 1u << GHI_TURN_NORMAL);
 	bool idle = waiting & below && waiting < 1u << GHI_TURN_INBOX &&
 		    !ghi_turns_due(&s->turns, s->tick, waiting);
-	if (busy || idle)
-		g = steal(s, false);
+	if ((busy || idle) && (g = steal(s, false)))
+		ghi_turns_pass(&s->turns, s->tick, waiting);
 	while (waiting && !g) {
 		unsigned turn = ghi_turns_pick(&s->turns, s->tick, waiting);
 		waiting &= ~(1u << turn);

@@ -68,6 +68,22 @@ START_TEST(who_is_next_has_the_next_turn)
 }
 END_TEST
 
+/* A slot that finds nothing but LOW, and always something in another one's ring. */
+START_TEST(what_is_stolen_lets_those_below_age)
+{
+	struct ghi_turns t = begun(0);
+	unsigned low = BIT(GHI_TURN_LOW);
+	for (uint32_t tick = 0; tick < 4 * GHI_AGE_BELOW; tick++) {
+		bool due = ghi_turns_due(&t, tick, low);
+		must_eq(due, tick && tick % GHI_AGE_BELOW == 0);
+		if (due)
+			must_eq(ghi_turns_pick(&t, tick, low), GHI_TURN_LOW);
+		else
+			ghi_turns_pass(&t, tick, low);
+	}
+}
+END_TEST
+
 /* Who waits changes at random, the ticks wrap, the fast path has some of them: a class that has
  * waited at each question since some tick has had a turn within its age and one for each class. */
 START_TEST(nobody_waits_for_ever)
@@ -127,6 +143,7 @@ Suite *suite_turns(void)
 	add_test(s, a_class_ages_from_when_it_waits);
 	add_test(s, the_fast_path_counts_as_turns_of_the_ring);
 	add_test(s, who_is_next_has_the_next_turn);
+	add_test(s, what_is_stolen_lets_those_below_age);
 	add_loop(s, nobody_waits_for_ever, 50);
 	add_loop(s, the_bound_holds_for_each_set, 2);
 	return s;

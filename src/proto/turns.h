@@ -59,6 +59,18 @@ static inline bool ghi_turns_due(const struct ghi_turns *t, uint32_t tick, unsig
 	return false;
 }
 
+/* One of level normal that stood elsewhere has the turn: those that wait here age all the same
+ * (A1), or they would stay behind as long as somebody else's rings hold out. */
+static inline void ghi_turns_pass(struct ghi_turns *t, uint32_t tick, unsigned waiting)
+{
+	for (unsigned i = 0; i < GHI_TURNS; i++)
+		if (waiting & ~t->waited & 1u << i)
+			t->last[i] = tick;
+	t->waited = waiting;
+	t->asked = tick;
+	t->last[GHI_TURN_NORMAL] = tick;
+}
+
 /* waiting: a bit for each class that somebody waits in; not 0.  tick: the slot's count of
  * switches, which wraps. */
 static inline unsigned ghi_turns_pick(struct ghi_turns *t, uint32_t tick, unsigned waiting)

@@ -222,6 +222,6 @@ void ghi_queues_after_fork(void)
 {
 	for (unsigned i = 0; i < GHI_TURNS; i++)
 		shared[i] = (struct ghi_queue){0};
-	ghi_queues_hint.apart = 0;
+	ghi_queues_hint.apart = ghi_queues_hint.below = 0;
 	on_reserve = NULL;
 }

@@ -4,6 +4,7 @@
 #include "src/kwait.h"
 #include "src/lot.h"
 #include "src/park.h"
+#include "src/runtime.h"
 #include "src/sched.h"
 #include "src/wait.h"
 
@@ -18,6 +19,7 @@ struct waiter {
 	struct ghi_list link;  /* next NULL: not queued; under the bucket lock of `key` */
 	const void *key;       /* changes under both bucket locks when moved */
 	struct ghi_gthread *g; /* NULL: a kernel thread, which sleeps on `word` */
+	const void *block;     /* of that kernel thread */
 	uint32_t word;	       /* park_word.h, used as a futex */
 	uint32_t bits;
 	void *token;
@@ -212,10 +214,13 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 
 	if (req->deadline == 0)
 		return -ETIMEDOUT;
+	if (!self && ghi_runtime_atfork) /* with GREENHOOK=0 nobody else has */
+		ghi_runtime_atfork();
 	ghi_nosig_enter();
-	if (!self)
+	if (!self) {
+		w.block = &ghi_tls;
 		ghi_wake_arm(&w.word);
-	else if (req->uninterruptible)
+	} else if (req->uninterruptible)
 		r = ghi_wait_arm_uncancellable(self, req->why, req->key);
 	else
 		r = ghi_wait_arm(self, req->why, req->key);
@@ -442,10 +447,30 @@ out:
 	return taken;
 }
 
-void ghi_lot_after_fork(void)
+/* Of any bucket: a waiter may have been on its way from one to another. */
+static bool is_head(const struct ghi_list *l)
+{
+	return (uintptr_t)l - (uintptr_t)buckets < sizeof(buckets);
+}
+
+/* The caller may have forked in a handler that interrupted its wait, as a kernel thread, which goes
+ * on with it.  The others' memory is still there, but nobody to wake.  Whoever held the lock may
+ * have left `prev` behind, and a last one without `next`. */
+void ghi_lot_after_fork(bool green)
 {
 	for (int i = 0; i < BUCKETS; i++) {
+		struct ghi_list *all = &buckets[i].waiters, *l = all->next, *next;
 		buckets[i].lock = 0;
-		ghi_list_init(&buckets[i].waiters);
+		if (!l)
+			continue;
+		ghi_list_init(all);
+		if (green) /* its wait is left behind in any case */
+			continue;
+		for (; l && !is_head(l); l = next) {
+			struct waiter *w = ghi_container(l, struct waiter, link);
+			next = l->next;
+			if (!w->g && w->block == &ghi_tls)
+				ghi_list_append(all, l);
+		}
 	}
 }

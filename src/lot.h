@@ -62,6 +62,7 @@ void ghi_lot_abandon(struct ghi_gthread *self);
  * has to make sure that no waker is on its way. */
 uint32_t ghi_lot_sleep_kernel(uint32_t *word, uint64_t deadline, bool cancellable,
 			      bool interruptible);
-void ghi_lot_after_fork(void);
+/* In a fork's child.  green: the caller is a gthread. */
+void ghi_lot_after_fork(bool green);
 
 #endif

@@ -339,6 +339,8 @@ void ghi_runtime_fork_child(void)
 
 	if (!ghi_tls.lent)
 		ghi_native_after_fork(self ? self->task : NULL);
+	if (state != RUNNING && !ghi_tls.lent)
+		ghi_lot_after_fork(false); /* kernel threads wait there as well */
 	if (state != RUNNING || ghi_tls.lent)
 		return;
 	state = DORMANT;
@@ -363,7 +365,7 @@ void ghi_runtime_fork_child(void)
 		self->pin = 0; /* the child may have other slots */
 	}
 	ghi_tls_after_fork();
-	ghi_lot_after_fork();
+	ghi_lot_after_fork(self != NULL);
 	ghi_robust_after_fork();
 	ghi_fd_after_fork();
 	ghi_queues_after_fork();

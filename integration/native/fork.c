@@ -61,6 +61,31 @@ static void *noise(void *arg)
 	return NULL;
 }
 
+/* Objects that others wait for, of which nobody may be woken in the child. */
+static gh_mutex mutex;
+static gh_cond cond;
+static gh_sem sem;
+static gh_event event;
+static int waiting;
+
+static void *waits(void *arg)
+{
+	__atomic_add_fetch(&waiting, 1, __ATOMIC_RELEASE);
+	switch ((intptr_t)arg % 3) {
+	case 0:
+		gh_mutex_lock(&mutex);
+		gh_cond_wait(&cond, &mutex);
+		gh_mutex_unlock(&mutex);
+		break;
+	case 1:
+		gh_sem_wait(&sem);
+		break;
+	default:
+		gh_event_wait(&event);
+	}
+	return NULL;
+}
+
 static void *sets(void *arg)
 {
 	return (void *)(intptr_t)gh_future_set(arg, 0, arg);
@@ -74,12 +99,37 @@ static void *sets(void *arg)
 		}                                                                                  \
 	} while (0)
 
+/* The child's own waiters, not its parent's, are woken. */
+static void wakes(void)
+{
+	gh_task *t[3];
+	__atomic_store_n(&waiting, 0, __ATOMIC_RELEASE);
+	for (intptr_t i = 0; i < 3; i++)
+		NEED((t[i] = gh_task_spawn(waits, (void *)i, NULL)));
+	for (int i = 0; i < 3; i++) {
+		int r = -ETIMEDOUT;
+		while (r == -ETIMEDOUT) { /* it has counted itself, and may not wait yet */
+			gh_mutex_lock(&mutex);
+			if (i == 0)
+				gh_cond_signal(&cond);
+			else if (i == 1 && __atomic_exchange_n(&waiting, 0, __ATOMIC_ACQUIRE))
+				gh_sem_post(&sem);
+			else if (i == 2)
+				gh_event_set(&event);
+			gh_mutex_unlock(&mutex);
+			r = gh_task_join_until(t[i], NULL, gh_after(GH_MS(5)));
+		}
+		NEED(r == 0);
+	}
+}
+
 /* Whatever they were doing, nobody is there but the caller. */
 static void child(void)
 {
 	void *value = NULL;
 	intptr_t n = 7;
 	alarm(30);
+	wakes();
 	NEED(gh_group_count(inner) == 0);
 	NEED(gh_group_wait_until(inner, gh_after(GH_S(10))) == 0);
 	NEED(gh_group_free(outer) == -EBUSY);
@@ -143,7 +193,9 @@ static void *forks(void *arg)
 
 int main(int argc, char **argv)
 {
-	enum { TASKS = 6, THREADS = 3 };
+	enum { TASKS = 6, THREADS = 3, WAITERS = 6 };
+	gh_task *w[WAITERS];
+	pthread_t k[3];
 	int n = argc > 1 ? atoi(argv[1]) : 12;
 	gh_task *t[TASKS];
 	pthread_t p[THREADS], f;
@@ -161,7 +213,12 @@ int main(int argc, char **argv)
 		MUST((t[i] = gh_task_spawn(noise, (void *)i, NULL)));
 	for (intptr_t i = 0; i < THREADS; i++)
 		MUST(!pthread_create(&p[i], NULL, noise, (void *)(i + 50)));
-	while (__atomic_load_n(&rounds, __ATOMIC_ACQUIRE) < 100)
+	for (intptr_t i = 0; i < WAITERS; i++)
+		MUST((w[i] = gh_task_spawn(waits, (void *)i, NULL)));
+	for (intptr_t i = 0; i < 3; i++)
+		MUST(!pthread_create(&k[i], NULL, waits, (void *)i));
+	while (__atomic_load_n(&rounds, __ATOMIC_ACQUIRE) < 100 ||
+	       __atomic_load_n(&waiting, __ATOMIC_ACQUIRE) < WAITERS + 3)
 		gh_yield();
 
 	forks((void *)(intptr_t)n);
@@ -178,6 +235,16 @@ int main(int argc, char **argv)
 		QRC(0, gh_task_join(t[i], NULL));
 	for (int i = 0; i < THREADS; i++)
 		pthread_join(p[i], NULL);
+	gh_mutex_lock(&mutex);
+	gh_cond_broadcast(&cond);
+	gh_mutex_unlock(&mutex);
+	for (int i = 0; i < WAITERS; i++)
+		gh_sem_post(&sem);
+	gh_event_set(&event);
+	for (int i = 0; i < WAITERS; i++)
+		QRC(0, gh_task_join(w[i], NULL));
+	for (int i = 0; i < 3; i++)
+		QUIET(!pthread_join(k[i], NULL));
 	RC(0, gh_future_cancel(lost));
 	RC(0, gh_task_cancel(other));
 	RC(0, gh_task_join(other, NULL));

@@ -76,7 +76,7 @@ def test_policies(hangs):
     assert hangs("cond", seconds=4, GREENHOOK_DEADLOCK="0") == ("", None)
 
 
-@pytest.mark.parametrize("what", ["sleep", "limit", "handler", "sigwait", "timer", "child", "any", "read", "poll", "epoll", "kernel", "computes", "shared", "aio"])
+@pytest.mark.parametrize("what", ["sleep", "limit", "handler", "behind", "sigwait", "timer", "child", "any", "read", "poll", "epoll", "kernel", "computes", "shared", "aio"])
 def test_something_can(agree, run, what):
     agree("stuck", what)
     assert run("stuck", what, mode="green", workers=2).err == ""

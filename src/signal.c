@@ -48,6 +48,22 @@ uint64_t ghi_signal_handlers(void)
 	return set;
 }
 
+uint64_t ghi_signal_handlers_behind(void)
+{
+	uint64_t set = 0;
+	struct ghi_kernel_action k;
+	for (int sig = 1; sig < GHI_NSIG; sig++) {
+		if (sig == 32 || sig == GHI_SIG_CAST || sig == GHI_SIG_KICK ||
+		    ghi_sys(SYS_rt_sigaction, sig, NULL, &k, 8) < 0)
+			continue;
+		uintptr_t handler = (uintptr_t)k.handler;
+		if (handler > (uintptr_t)SIG_IGN && handler != (uintptr_t)ghi_sig_on_signal &&
+		    handler != (uintptr_t)ghi_crash_on_signal)
+			set |= BIT(sig);
+	}
+	return set;
+}
+
 struct sigaction ghi_sig_action_of(int sig)
 {
 	return actions[sig]; /* torn only if the program changes it at this very moment */

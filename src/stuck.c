@@ -90,7 +90,8 @@ static bool has_handlers(void)
 
 static bool could_be_woken_from_outside(void)
 {
-	return !all_idle() || ghi_sigtimer_ever() || has_handlers() || has_foreign_threads();
+	return !all_idle() || ghi_sigtimer_ever() || has_handlers() ||
+	       ghi_signal_handlers_behind() & ~(uint64_t)GHI_SIG_FAULTS || has_foreign_threads();
 }
 
 /* It is parked for good, unless another gthread wakes it; adds it to the hash. */

@@ -12,7 +12,7 @@
  *   - no timer of the runtime is set, and no timer of timer_create() that notifies a thread was
  *     ever made;
  *   - no signal has a handler, but for the faults, which only who runs can raise: a handler might
- *     post a semaphore;
+ *     post a semaphore; the kernel is asked as well, for those set behind the hooks;
  *   - all kernel threads of the process are the runtime's: one of the program's or of libc's
  *     (asynchronous I/O, mq_notify) could wake somebody.
  *

@@ -24,7 +24,7 @@ typedef struct gh_module gh_module;
 /* One version of a module, in memory, opaque. */
 typedef struct gh_module_version gh_module_version;
 
-/* What a shared object says of itself; fields that are zero mean nothing. */
+/* What a shared object says of itself, for gh_module_load(); fields that are zero mean nothing. */
 typedef struct gh_module_def {
 	size_t size;	    /* sizeof(gh_module_def), always: the structure may grow */
 	uint32_t interface; /* which version of the program's interface it was made for */
@@ -75,7 +75,8 @@ GH_API gh_module *gh_module_new(uint32_t interface, void *host);
  *
  * Returns: 0, or
  *   -EINVAL  not a module, or path is NULL
- *   -ENOENT, -EACCES, ...  the file cannot be opened or read
+ *   -ENOENT  there is no such file
+ *   -EACCES  it may not be read
  *   -ETXTBSY  it was changed while it was read
  *   -ENOEXEC  it is no shared object for this machine, is cut off, or the loader refuses it
  *   -EPROTO  it has no gh_module_entry, or one for another interface
@@ -84,7 +85,8 @@ GH_API gh_module *gh_module_new(uint32_t interface, void *host);
  *            is one of GH_TASK_RECOVER); what it made until then stays in memory
  *   -ENOMEM  no memory
  *   -EAGAIN  no memory for the task that does it when a task calls
- *   other negative values: what the start of the module returned
+ *   other negative values: what the start of the module returned, or what open(2) or read(2) may
+ *            give for the file
  * Parks: yes.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.
  * Like: dlopen(3), Erlang's code:load_file
  * Since: 0.2

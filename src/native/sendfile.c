@@ -70,6 +70,8 @@ int64_t gh_sendfile(int out, int in, int64_t at, size_t n, gh_time until)
 		gh_addr unused;
 		return gh_net_local(out, &unused); /* -EBADF or -ENOTSOCK */
 	}
+	if (!n)
+		return 0;
 	do {
 		struct ghi_native_io io = {.fd = out,
 					   .dir = GHI_WR,

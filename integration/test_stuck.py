@@ -77,9 +77,8 @@ def test_policies(hangs):
 
 
 @pytest.mark.parametrize("what", ["sleep", "limit", "handler", "behind", "sigwait", "timer", "child", "any", "read", "poll", "epoll", "kernel", "computes", "shared", "aio"])
-def test_something_can(agree, run, what):
-    agree("stuck", what)
-    assert run("stuck", what, mode="green", workers=2).err == ""
+def test_something_can(agree, what):
+    agree("stuck", what, workers=(2,))  # seconds each, whoever says something that natively is not said fails
 
 
 def test_one_that_was_asked_meanwhile(hangs, programs):

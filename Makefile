@@ -194,9 +194,46 @@ faults: programs
 memcheck: all programs
 	$(Q)integration/memcheck.py $(if $(K),-k '$(K)')
 
-# What it costs and gains, about five minutes; make bench ASK=servers for one question
-bench: all programs
+# What it costs and gains, about a quarter of an hour; make bench ASK=servers for one question
+bench: all programs bench-tasks
 	$(Q)$(PYTHON) bench/bench.py $(ASK)
+
+# The questions of bench/tasks, one program per question and peer; a peer that is not installed has none.
+TASKS_HERE := pthread greenhook $(if $(wildcard /usr/include/st.h),st) $(if $(wildcard /usr/include/boost/fiber/all.hpp),fiber)
+TASKS := $(foreach peer,$(TASKS_HERE),$(patsubst bench/tasks/%.c,$(B)/bench/tasks/%-$(peer),$(wildcard bench/tasks/*.c)))
+TASKS_CC = $(1) -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -I. -pthread -DTASKS='"bench/peers/$(2).h"' -o $@
+TASKS_DEPS := bench/tasks/tasks.h bench/peers/chan.h
+.PHONY: bench-tasks bench-peers
+bench-tasks: $(TASKS) $(if $(shell command -v go),$(B)/bench/tasks/go)
+$(B)/bench/tasks/%-pthread: bench/tasks/%.c bench/peers/pthread.h $(TASKS_DEPS)
+	@mkdir -p $(@D)
+	$(Q)$(call TASKS_CC,$(CC),pthread) $<
+$(B)/bench/tasks/%-greenhook: bench/tasks/%.c bench/peers/greenhook.h $(TASKS_DEPS) $(B)/libgreenhook.so
+	@mkdir -p $(@D)
+	$(Q)[ -e $(B)/libgreenhook.so.0 ] || ln -s libgreenhook.so $(B)/libgreenhook.so.0
+	$(Q)$(call TASKS_CC,$(CC),greenhook) -Iinclude $< -L$(B) -lgreenhook -Wl,-rpath,'$$ORIGIN/../..'
+$(B)/bench/tasks/%-st: bench/tasks/%.c bench/peers/st.h $(TASKS_DEPS)
+	@mkdir -p $(@D)
+	$(Q)$(call TASKS_CC,$(CC),st) $< -lst
+$(B)/bench/tasks/%-fiber: bench/tasks/%.c bench/peers/fiber.h $(TASKS_DEPS)
+	@mkdir -p $(@D)
+	$(Q)$(call TASKS_CC,$(CXX),fiber) -x c++ $< -lboost_fiber -lboost_context
+$(B)/bench/tasks/go: bench/peers/tasks.go
+	@mkdir -p $(@D)
+	$(Q)go build -o $@ $<
+# Debian's packages of Rust are sources; cargo writes beside what it builds.
+$(B)/bench/tasks/tokio: bench/peers/tokio/Cargo.toml bench/peers/tokio/src/main.rs
+	@mkdir -p $(@D)
+	$(Q)rm -rf $(B)/bench/tokio/source && mkdir -p $(B)/bench/tokio && cp -r bench/peers/tokio $(B)/bench/tokio/source
+	$(Q)cd $(B)/bench/tokio/source && cargo build -q --offline --release --target-dir .. \
+		--config 'source.crates-io.replace-with="debian"' --config 'source.debian.directory="/usr/share/cargo/registry"'
+	$(Q)cp $(B)/bench/tokio/release/tasks $@
+
+# Installs the peers from Debian and builds what the packages above could not.
+bench-peers: all
+	apt-get install -y --no-install-recommends golang-go libboost-fiber-dev libst-dev librust-tokio-dev $$(command -v cargo >/dev/null || echo cargo)
+	$(Q)$(MAKE) --no-print-directory bench-tasks
+	-$(Q)$(MAKE) --no-print-directory $(B)/bench/tasks/tokio
 
 # Real servers under load, native and green; make servers N=10 before an issue is closed, K=mariadb for one of them.
 servers:

@@ -33,8 +33,10 @@ static int root;
 
 static int hex(char c)
 {
-	const char *digits = "0123456789abcdef", *d = c ? strchr(digits, c | 0x20) : NULL;
-	return d ? (int)(d - digits) : -1;
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	c |= 0x20;
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* The path of a target, relative to the directory: 0 or a status. */
@@ -84,10 +86,11 @@ static int find(char *path, int *fd, struct stat *st)
 		*fd = open_below(path);
 		if (*fd < 0)
 			return *fd == -EMFILE || *fd == -ENFILE || *fd == -ENOMEM ? 503 : 404;
-		if (fstat(*fd, st) == 0 && S_ISREG(st->st_mode))
+		bool known = fstat(*fd, st) == 0;
+		if (known && S_ISREG(st->st_mode))
 			return 0;
 		gh_close(*fd);
-		if (!S_ISDIR(st->st_mode))
+		if (!known || !S_ISDIR(st->st_mode))
 			return 404;
 		if (*path && path[strlen(path) - 1] != '/')
 			return 301;

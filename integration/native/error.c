@@ -1,4 +1,5 @@
 /* Error values: codes, chains, who has them, and that they tell where they were made. */
+#include <limits.h>
 #include "rc.h"
 
 static char text[16384];
@@ -71,6 +72,9 @@ static void misuse(void)
 	CHECK(!gh_group_error(NULL) && !gh_group_error((gh_group *)no));
 	gh_error *e = gh_error_new(0, NULL);
 	CHECK(gh_error_code(e) == -EINVAL && !strcmp(gh_error_message(e), "(no reason)"));
+	gh_error_unref(e);
+	e = gh_error_new(INT_MIN, "no number");
+	CHECK(gh_error_code(e) == -EINVAL);
 	gh_error_unref(e);
 }
 

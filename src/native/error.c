@@ -3,6 +3,7 @@
  * Owns: their memory, their text.  Called by: programs, panic.c.  Must not know: how a stack is
  * unwound.
  */
+#include <limits.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -40,6 +41,8 @@ gh_error *ghi_error_make(gh_error *cause, int code, uintptr_t at, const char *fm
 	if (n >= 0)
 		vsnprintf(message, text, fmt, again);
 	va_end(again);
+	if (code == INT_MIN) /* no error number, and has no opposite */
+		code = -EINVAL;
 	*e = (struct gh_error){.refs = 1,
 			       .code = code > 0 ? -code
 				       : code	? code

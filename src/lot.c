@@ -19,7 +19,7 @@ struct waiter {
 	struct ghi_list link;  /* next NULL: not queued; under the bucket lock of `key` */
 	const void *key;       /* changes under both bucket locks when moved */
 	struct ghi_gthread *g; /* NULL: a kernel thread, which sleeps on `word` */
-	const void *block;     /* of that kernel thread */
+	uintptr_t block;       /* of that kernel thread */
 	uint32_t word;	       /* park_word.h, used as a futex */
 	uint32_t bits;
 	void *token;
@@ -218,7 +218,7 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 		ghi_runtime_atfork();
 	ghi_nosig_enter();
 	if (!self) {
-		w.block = &ghi_tls;
+		w.block = ghi_tp_get();
 		ghi_wake_arm(&w.word);
 	} else if (req->uninterruptible)
 		r = ghi_wait_arm_uncancellable(self, req->why, req->key);
@@ -469,7 +469,7 @@ void ghi_lot_after_fork(bool green)
 		for (; l && !is_head(l); l = next) {
 			struct waiter *w = ghi_container(l, struct waiter, link);
 			next = l->next;
-			if (!w->g && w->block == &ghi_tls)
+			if (!w->g && w->block == ghi_tp_get())
 				ghi_list_append(all, l);
 		}
 	}

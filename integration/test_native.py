@@ -344,6 +344,8 @@ LOOKS_AT_THE_BLOCK = {
     "ghi_hold": "a light gthread is not in the list",
     "ghi_held_drop": "signals deferred; a light gthread is not in the list",
     "ghi_held_jump": "signals deferred; a light gthread is not in the list",
+    "ghi_lot_after_fork": "in a fork's child",
+    "ghi_lot_wait": "only when the caller is no gthread",
     "ghi_robust_lend": "one section under a lock",
     "ghi_robust_take_back": "one section under a lock",
     "ghi_runtime_ensure": "the start, on main",

@@ -1,13 +1,16 @@
 #!/usr/bin/python3
 """What does it cost, what does it gain? One question per function; every figure is from this run, modes in turn.
 
-    bench/bench.py                 all questions, about five minutes; needs `make all programs`
-    bench/bench.py hooks servers   some of them
+    bench/bench.py                 all questions, about a quarter of an hour; needs `make all programs bench-tasks`
+    bench/bench.py hooks servers   some of them; -r 1 first: one round of each, a trial
 
 hooks    what does a hooked call cost that does not park?                      (hookcost.c)
 servers  a thread per connection against an epoll loop, all connections busy    (httpd.c, epolld.c, httpload.c)
 peers    the HTTP server of docs/examples against the same in Go               (peers/http.go, wrk; skipped when missing)
 alone    programs that need nothing from greenhook keep their speed             (nginx, redis, xz; skipped when missing)
+tasks    yield, spawn, locks, channels, ... against Go, Tokio, Boost.Fiber, State Threads, kernel threads (tasks.py, tasks/, peers/)
+scale    does an operation cost more the more threads there are?                (scale.py; with drawings)
+goals    which of the goals are met, by what the questions before it said?      (goals.py)
 
 Prints a table per question and writes build/bench/bench.json. A question that cannot be asked is named with the reason; a wrong
 answer or status of any program ends the whole with status 1.
@@ -23,16 +26,19 @@ import tempfile
 import time
 
 import demo
+import goals
+import scale
+import tasks
 from demo import BUILD, Server, command, environment, fail, failures, guarded, print_machine, progress, run_json
 
 ROUNDS = 5
 GOAL_EXTRA_NS = 30
 
 
-def in_turn(kinds, measure, rounds=ROUNDS):
+def in_turn(kinds, measure, rounds=None):
     """{kind: [figures]}: one of each kind per round, so that a drift of the machine hits all."""
     found = {kind: [] for kind in kinds}
-    for number in range(rounds):
+    for number in range(rounds or ROUNDS):
         for kind in kinds:
             value = guarded(measure, kind)
             if value is not None:
@@ -228,17 +234,24 @@ def peers():
     return rows
 
 
-QUESTIONS = {"hooks": hooks, "servers": servers, "peers": peers, "alone": alone}
+QUESTIONS = {"hooks": hooks, "servers": servers, "peers": peers, "alone": alone, "tasks": lambda: tasks.tasks(rounds=ROUNDS),
+             "scale": lambda: scale.scale(rounds=min(ROUNDS, 3))}
 
 
 def main():
-    wanted = sys.argv[1:] or list(QUESTIONS)
-    unknown = [name for name in wanted if name not in QUESTIONS]
+    global ROUNDS
+    argv = sys.argv[1:]
+    if argv[:1] == ["-r"]:
+        ROUNDS, argv = int(argv[1]), argv[2:]
+    wanted = argv or [*QUESTIONS, "goals"]
+    unknown = [name for name in wanted if name not in QUESTIONS and name != "goals"]
     if unknown:
-        sys.exit(f"bench: no question {', '.join(unknown)}; there are {', '.join(QUESTIONS)}")
+        sys.exit(f"bench: no question {', '.join(unknown)}; there are {', '.join(QUESTIONS)}, goals")
     os.environ["PATH"] += ":/usr/sbin"
     print_machine()
-    results = {name: QUESTIONS[name]() for name in wanted}
+    results = {name: QUESTIONS[name]() for name in wanted if name != "goals"}
+    if "goals" in wanted:
+        results["goals"] = goals.goals(results, ROUNDS)
     with open(os.path.join(BUILD, "bench", "bench.json"), "w") as f:
         json.dump(dict(results=results, failures=failures, limits=demo.limits()), f, indent=1)
     print(f"\nraw figures: {os.path.relpath(f.name)}; took {time.monotonic() - demo.START:.0f} s")

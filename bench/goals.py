@@ -61,13 +61,14 @@ class Table:
         if values:
             self.rows.append(dict(number=number, what=what, goal=goal, values=values, met=bool(met)))
         else:
-            self.unmeasured(number, what, goal, "asked for nothing, or no answer: see above")
+            self.unmeasured(number, what, goal, "its question was not asked, or not answered")
 
     def unmeasured(self, number, what, goal, reason):
         self.rows.append(dict(number=number, what=what, goal=goal, values=[], met=None, reason=reason))
 
     def show(self):
         print(f"\n{'goals':2}\n{'#':>2}  {'what':58} {'goal':>12} {'measured: median (spread)':>32}")
+        self.rows.sort(key=lambda r: r["number"])
         for r in self.rows:
             answer = {True: "met", False: "not met", None: f"not measured: {r.get('reason')}"}[r["met"]]
             print(f"{r['number']:2}  {r['what']:58} {r['goal']:>12} {tasks.text(r['values']) if r['values'] else '-':>32}  {answer}")

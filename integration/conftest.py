@@ -90,6 +90,15 @@ def wait_for(condition, seconds=TIMEOUT_SECONDS):
     return found
 
 
+def thread_names(pid):
+    """Of the kernel threads that a process has; some may end meanwhile."""
+    names = []
+    for tid in os.listdir(f"/proc/{pid}/task"):
+        with contextlib.suppress(OSError):
+            names.append(pathlib.Path(f"/proc/{pid}/task/{tid}/comm").read_text().strip())
+    return names
+
+
 @contextlib.contextmanager
 def killed_after(process, seconds=2 * TIMEOUT_SECONDS):
     """Reading from a process that says nothing ends: it is killed then."""

@@ -15,7 +15,7 @@ import time
 
 import pytest
 
-from conftest import ROOT, environment, killed_after, need_library, wait_for
+from conftest import ROOT, environment, killed_after, need_library, thread_names, wait_for
 
 GREENHOOK = ROOT / "build" / "greenhook"
 LIMIT = 30
@@ -187,7 +187,7 @@ def test_blocked_in_the_kernel(green):
 def test_nobody_is_there_until_somebody_asks(green):
     process, _ = green("inspect", "each")
     def tasks():
-        return sorted(open(f"/proc/{process.pid}/task/{tid}/comm").read().strip() for tid in os.listdir(f"/proc/{process.pid}/task"))
+        return sorted(thread_names(process.pid))
     assert "greenhook-ctl" not in tasks()
     dump_of(process.pid)
     assert "greenhook-ctl" in tasks()

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from conftest import ROOT, environment, killed_after, need_library
+from conftest import ROOT, environment, killed_after, need_library, wait_for
 
 LIMIT = 30
 GREENHOOK = ROOT / "build" / "greenhook"
@@ -64,7 +64,8 @@ def test_it_is_told_after_somebody_asked(hangs, programs, pause):
     """The thread that answers is there when it is found, and then ends."""
     def ask(pid):
         time.sleep(pause)
-        subprocess.run([str(GREENHOOK), "stats", str(pid)], check=True, stdout=subprocess.DEVNULL, timeout=LIMIT)
+        command = [str(GREENHOOK), "stats", str(pid)]
+        wait_for(lambda: subprocess.run(command, stdout=subprocess.DEVNULL, timeout=LIMIT).returncode == 0)  # it has threads by then
 
     said, ended = hangs("sem", enough=TOLD, then=ask)
     assert ended is None and said.count(TOLD) == 1

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from conftest import LIBRARY, ROOT, environment, killed_after, need_library, wait_for
+from conftest import LIBRARY, ROOT, environment, killed_after, need_library, thread_names, wait_for
 from test_inspect import GREENHOOK, LIMIT, VERSION, dump_of, green, greenhook, python, socket_of  # noqa: F401
 
 SERVER = """
@@ -202,7 +202,7 @@ def test_the_second_tracer_is_told(green, tmp_path):
 
 
 def is_traced(process):
-    return any(open(f"/proc/{process.pid}/task/{tid}/comm").read() == "greenhook-trc\n" for tid in os.listdir(f"/proc/{process.pid}/task"))
+    return "greenhook-trc" in thread_names(process.pid)
 
 
 def test_a_tracer_that_dies(green, tmp_path):

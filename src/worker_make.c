@@ -180,9 +180,10 @@ int ghi_worker_clone(struct ghi_worker *w)
 
 bool ghi_worker_start_own(struct ghi_gthread *g)
 {
+	bool empty;
 	ghi_nosig_enter();
-	struct ghi_worker *w = ghi_worker_spare();
-	if (!w) {
+	struct ghi_worker *w = shelved(&empty);
+	if (!w && !(w = worker_new())) { /* a gthread may wait for the loader */
 		ghi_nosig_leave();
 		return false;
 	}

@@ -38,5 +38,17 @@ int main(void)
 	CHECK(join(r) == (void *)1);
 	sem_post(&sem);
 	CHECK(join(w) == (void *)1);
+	/* While the kernel threads of those before them are about to end. */
+	int failed = 0;
+	for (int i = 0; i < 1000; i++) {
+		pthread_t t[8];
+		int rc[8];
+		for (int k = 0; k < 8; k++)
+			failed += (rc[k] = pthread_create(&t[k], NULL, check_nothing, NULL)) != 0;
+		for (int k = 0; k < 8; k++)
+			if (rc[k] == 0)
+				join(t[k]);
+	}
+	CHECK(failed == 0);
 	return check_done();
 }

@@ -11,7 +11,7 @@ VARIANTS = {
     "v1.so": ["-DVERSION=1"], "v2.so": ["-DVERSION=2"], "v3.so": ["-DVERSION=3"],
     "on.so": ["-DVERSION=9", "-DHAND_ON"],
     "park.so": ["-DPARKS"],
-    "refuse.so": ["-DREFUSE"], "exits.so": ["-DEXITS"], "panics.so": ["-DPANICS"], "interface.so": ["-DINTERFACE=8"], "noentry.so": ["-DNO_ENTRY"], "undefined.so": ["-DUNDEFINED"],
+    "refuse.so": ["-DREFUSE"], "exits.so": ["-DEXITS"], "leaves.so": ["-DEND_EXITS"], "leaves_on.so": ["-DEND_EXITS", "-DHAND_ON"], "panics.so": ["-DPANICS"], "interface.so": ["-DINTERFACE=8"], "noentry.so": ["-DNO_ENTRY"], "undefined.so": ["-DUNDEFINED"],
 }
 
 

@@ -128,6 +128,27 @@ static void ends(void)
 	}
 }
 
+/* An end that ends its task: its version is counted off all the same, and its heir gets its turn.
+ */
+static void ends_of_ends(void)
+{
+	static const char *const names[] = {"leaves.so", "leaves_on.so", "v1.so"};
+	gh_module_version *oldest = NULL;
+	RC(0, gh_module_unload(module));
+	RC(0, gh_module_drain(module, gh_after(GH_S(10))));
+	int ended = host.ended, owners = host.owners;
+	for (int i = 0; i < 3; i++) {
+		RC(0, gh_module_load(module, in_dir(names[i]), NULL, 0));
+		if (!i)
+			oldest = gh_module_acquire(module);
+	}
+	RC(3, gh_module_count(module));
+	RC(0, gh_module_release(oldest));
+	RC(0, gh_module_drain(module, gh_after(GH_S(10))));
+	RC(1, gh_module_count(module));
+	CHECK(host.ended == ended + 2 && host.owners == owners + 1 && answer(1) == 1001);
+}
+
 static void life(void)
 {
 	struct host *h = &host;
@@ -189,6 +210,7 @@ static void life(void)
 	      gh_module_count(module) == 0);
 	RC(0, gh_module_load(module, in_dir("v1.so"), NULL, 0));
 	ends(); /* what had begun stays in memory */
+	ends_of_ends();
 	RC(0, gh_module_unload(module));
 	RC(0, gh_module_drain(module, gh_after(GH_S(10))));
 	before = mapped();

@@ -58,15 +58,25 @@ static void unref(gh_module *m)
 
 static void release(gh_module_version *v);
 
-static void end_version(gh_module_version *v)
+static void *end_main(void *arg)
 {
-	gh_module *m = v->module;
+	gh_module_version *v = arg;
 
+	gh_task_shield();
 	if (v->def.end)
-		v->def.end(m->host, v->heir ? NULL : v->state);
+		v->def.end(v->module->host, v->heir ? NULL : v->state);
 	gh_blocking_begin();
 	dlclose(v->object);
 	gh_blocking_end();
+	return NULL;
+}
+
+/* Also when `end` ended the task: the object, which was to be closed after it, stays. */
+static void ended(void *arg, bool failed)
+{
+	gh_module_version *v = arg;
+	gh_module *m = v->module;
+
 	if (v->heir)
 		release(v->heir);
 	ghi_free(v);
@@ -75,11 +85,21 @@ static void end_version(gh_module_version *v)
 	unref(m);
 }
 
-static void *sweep(void *arg)
+static void retire(gh_module *m, gh_module_version *v)
 {
-	gh_module *m = arg;
+	lock(m);
+	v->next = m->retired;
+	m->retired = v;
+	unlock(m);
+}
 
-	gh_task_shield();
+/* Without memory for a task they stay where they are until the next time.  The caller has m. */
+static void sweep(gh_module *m)
+{
+	gh_task_opts o = own_block;
+	gh_task *t;
+
+	o.flags |= GH_TASK_DETACHED;
 	for (;;) {
 		lock(m);
 		gh_module_version *v = m->retired;
@@ -87,24 +107,17 @@ static void *sweep(void *arg)
 			m->retired = v->next;
 		unlock(m);
 		if (!v)
-			break;
-		end_version(v);
+			return;
+		if (ghi_task_start(&(struct ghi_task_start){.fn = end_main,
+							    .arg = v,
+							    .opts = &o,
+							    .at_end = ended,
+							    .no_deadline = true},
+				   &t)) {
+			retire(m, v);
+			return;
+		}
 	}
-	unref(m);
-	return NULL;
-}
-
-/* Without memory for the task they stay where they are until the next time. */
-static void sweep_soon(gh_module *m)
-{
-	lock(m);
-	bool any = m->retired;
-	unlock(m);
-	if (!any)
-		return;
-	fetch_add_relaxed(&m->refs, 1u);
-	if (gh_go(sweep, m, &own_block))
-		unref(m);
 }
 
 /* (A2) */
@@ -116,11 +129,8 @@ static void release(gh_module_version *v)
 		return;
 	store_release(&v->magic, 0u);
 	fetch_add_relaxed(&m->refs, 1u); /* another sweeper may take it, and the module along */
-	lock(m);
-	v->next = m->retired;
-	m->retired = v;
-	unlock(m);
-	sweep_soon(m);
+	retire(m, v);
+	sweep(m);
 	unref(m);
 }
 
@@ -295,7 +305,7 @@ static void load(struct ghi_module_load *l)
 	finish(m);
 	if (l->result == 0 && l->old)
 		release(l->old);
-	sweep_soon(m);
+	sweep(m);
 }
 
 static void *load_main(void *arg)
@@ -355,7 +365,7 @@ static int take_out(gh_module *m)
 	finish(m);
 	if (old)
 		release(old);
-	sweep_soon(m);
+	sweep(m);
 	return old ? 0 : -ENOENT;
 }
 
@@ -398,7 +408,7 @@ int gh_module_drain(gh_module *m, gh_time at)
 				 .why = GHI_PARK_COND};
 	int r = 0;
 
-	sweep_soon(m);
+	sweep(m);
 	while (others(m) && r != -ETIMEDOUT && r != -ECANCELED)
 		r = ghi_lot_wait(&w);
 	return others(m) ? r : 0;

@@ -4,6 +4,7 @@
  *   -DREFUSE            its start refuses
  *   -DEXITS             its start ends the task
  *   -DPANICS            its start panics
+ *   -DEND_EXITS         its end ends the task
  *   -DINTERFACE=n       made for another program
  *   -DNO_ENTRY          without gh_module_entry
  *   -DUNDEFINED         needs a function that nobody has
@@ -133,6 +134,9 @@ static void end(void *host, void *state)
 	}
 	h->pause();
 	__atomic_add_fetch(&h->ended, 1, __ATOMIC_RELAXED);
+#ifdef END_EXITS
+	gh_task_exit(NULL);
+#endif
 }
 
 const gh_module_def gh_module_entry = {GH_MODULE_DEF_SIZE, .interface = INTERFACE,

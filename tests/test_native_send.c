@@ -87,6 +87,7 @@ static void *see_limits(void *arg)
 	must_eq(r, -ETIMEDOUT);
 	must_time_out(at, GH_MS(5), gh_sendfile(pair[0], file, 0, 10000, at));
 	must_eq(gh_sendfile(pair[0], file, 0, 0, 0), 0); /* nothing to wait for */
+	must_eq(gh_sendfile(pair[0], file, SIZE, 10, 0), 0);
 	while (sent > 0) {
 		must((r = gh_recv_until(pair[1], buf, sizeof(buf), gh_after(GH_S(10)))) > 0);
 		sent -= r;
@@ -149,6 +150,8 @@ START_TEST(bad_arguments_are_refused)
 	ck_assert_int_eq(gh_sendfile(file, file, 0, 1, GH_FOREVER), -ENOTSOCK);
 	ck_assert_int_eq(gh_sendfile(pair[0], file, -1, 1, GH_FOREVER), -EINVAL);
 	ck_assert_int_eq(gh_sendfile(pair[0], pair[0], 0, 1, GH_FOREVER), -ESPIPE);
+	int listener = gh_tcp_listen("127.0.0.1", 0, 0);
+	ck_assert_int_eq(gh_sendfile(listener, file, 0, 1, gh_after(GH_S(2))), -EPIPE);
 }
 END_TEST
 

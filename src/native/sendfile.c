@@ -41,9 +41,28 @@ static long call(struct ghi_native_io *io)
 	return r;
 }
 
+/* What is never written to has an answer at once, as natively. */
+static bool listens(int fd)
+{
+	int yes = 0;
+	socklen_t n = sizeof(yes);
+	return ghi_sys(SYS_getsockopt, fd, SOL_SOCKET, SO_ACCEPTCONN, &yes, &n) == 0 && yes;
+}
+
+static long no_room(struct ghi_native_io *io)
+{
+	struct piece *p = io->arg;
+	char c;
+
+	if (listens(io->fd))
+		return call(io);
+	/* The end of the file takes no room. */
+	return ghi_sys(SYS_pread64, p->in, &c, 1L, (long)p->at) == 0 ? 0 : -EAGAIN;
+}
+
 static long try_sendfile(struct ghi_native_io *io)
 {
-	return ghi_fd_ready_now(io->fd, GHI_WR) ? GHI_NATIVE_BLOCKING(call(io)) : -EAGAIN;
+	return GHI_NATIVE_BLOCKING(ghi_fd_ready_now(io->fd, GHI_WR) ? call(io) : no_room(io));
 }
 
 /* A writable stream socket has at least a third of its buffer free. */

@@ -143,6 +143,26 @@ START_TEST(a_shutdown_stops_it)
 }
 END_TEST
 
+static void sets_itself_when_cancelled(void *arg)
+{
+	counts(&calls);
+	must_eq(gh_sleep(GH_S(1000)), -ECANCELED);
+	must_eq(gh_timer_set(timer, 0, GH_MS(1)), 0);
+}
+
+START_TEST(a_shutdown_stops_what_is_set_meanwhile)
+{
+	start_runtime(worker_counts[_i]);
+	timer = gh_timer_new(sets_itself_when_cancelled, NULL);
+	must_eq(gh_timer_set(timer, 0, 0), 0);
+	until(counted() == 1);
+	must_eq(gh_shutdown(gh_after(GH_S(10))), 0);
+	must_eq(gh_timer_stop(timer), 0);
+	must_eq(counted(), 1);
+	must_eq(gh_timer_free(timer), 0);
+}
+END_TEST
+
 START_TEST(what_is_no_timer_is_refused)
 {
 	uint64_t other[16] = {0};
@@ -168,6 +188,7 @@ Suite *suite_native_timer(void)
 	add_loop(s, its_function_may_set_it_and_end_its_task, WORKER_COUNTS);
 	add_loop(s, whoever_sets_it_may_be_past_his_deadline, WORKER_COUNTS);
 	add_loop(s, a_shutdown_stops_it, WORKER_COUNTS);
+	add_loop(s, a_shutdown_stops_what_is_set_meanwhile, WORKER_COUNTS);
 	add_test(s, what_is_no_timer_is_refused);
 	return s;
 }

@@ -31,7 +31,8 @@ GH_API gh_timer *gh_timer_new(void (*fn)(void *arg), void *arg);
 /* Sets a timer.
  *
  * What it was set to before counts no more; a call in progress goes on.  Also from the timer's own
- * function.  gh_shutdown() stops all timers; they may be set again.
+ * function.  gh_shutdown() stops all timers, also those that are set while it waits; afterwards
+ * they may be set again.
  *
  * at: nanoseconds of CLOCK_MONOTONIC; past: now; GH_FOREVER: never.  every: 0: once; else the
  * nanoseconds from one call to the next, counted from at.  Beats that come while a call lasts are

@@ -71,6 +71,13 @@ def test_it_is_told_after_somebody_asked(hangs, programs, pause):
     assert ended is None and said.count(TOLD) == 1
 
 
+@pytest.mark.parametrize("asked", [{}, {"GREENHOOK_REPORT": "/dev/null"}], ids=["nobody asked", "a thread answers"])
+def test_it_is_told_when_the_numbers_are_closed(hangs, asked):
+    """The program has closed the socket, and what the thread that answers is woken by."""
+    said, ended = hangs("closed", enough=TOLD, **asked)
+    assert ended is None and said.count(TOLD) == 1
+
+
 def test_policies(hangs):
     said, ended = hangs("cond", seconds=LIMIT, GREENHOOK_DEADLOCK="2")
     assert ended == -signal.SIGABRT and "GREENHOOK_DEADLOCK=2: ending the process" in said

@@ -151,16 +151,22 @@ static bool drain_wake(void)
 	return n == sizeof(count) || n == -EAGAIN || n == -EINTR;
 }
 
-/* The socket goes back to the poller, and the thread ends; true: it cannot. */
-static bool must_stay(void)
+/* The thread ends: another one may be made. */
+static void resign(void)
 {
-	if (control.stays)
-		return true;
 	store_release(&control.thread, 0u);
 	fence_seq_cst(); /* with that of ghi_control_errand(): the monitor finds no thread, or this
 			  * is seen, and it looks again however deep it sleeps */
 	if (load_relaxed(&control.errand))
 		ghi_monitor_poke();
+}
+
+/* The socket goes back to the poller, and the thread ends; true: it cannot. */
+static bool must_stay(void)
+{
+	if (control.stays)
+		return true;
+	resign();
 	if (ghi_control_socket() < 0)
 		return false;
 	if (ghi_poller_listen(ghi_control_socket()) == 0)
@@ -168,7 +174,8 @@ static bool must_stay(void)
 	return xchg_acq_rel(&control.thread, 1u) == 0;
 }
 
-static void *answer_until_idle(void *arg)
+/* True: it has resigned.  False: the numbers are not ours any more, nobody can ask. */
+static bool answer_until_idle(void)
 {
 	uint64_t mask = ~GHI_SIG_OURS;
 
@@ -186,20 +193,20 @@ static void *answer_until_idle(void *arg)
 		/* A program that closes every number above 2 closes ours, and may use them again.
 		 */
 		if (n > 0 && (p[0].revents | p[1].revents) & POLLNVAL)
-			return arg;
+			return false;
 		if (n < 0 && n != -EINTR)
 			pause_a_little();
 		if (n == 0 && !must_stay())
-			return arg;
+			return true;
 		if (n > 0 && p[1].revents && !drain_wake())
-			return arg;
+			return false;
 		if (ghi_blocked_on)
 			ghi_blocked_collect();
 		if (n <= 0 || !p[0].revents)
 			continue;
 		int fd = ghi_control_accept();
 		if (fd == -EBADF)
-			return arg;
+			return false;
 		if (fd >= 0) {
 			store_release(&control.peer, fd);
 			control.keeps_peer = false;
@@ -216,7 +223,13 @@ static void *answer_until_idle(void *arg)
 static void *control_main(void *arg)
 {
 	ghi_helper_begins();
-	answer_until_idle(arg);
+	if (!answer_until_idle()) {
+		/* What is to be told is told by the next one, which has no eventfd: nobody writes
+		 * to what may be the program's number now. */
+		control.stays = false;
+		store_relaxed(&control.wake, -1);
+		resign();
+	}
 	ghi_helper_ends();
 	return arg;
 }
@@ -295,8 +308,9 @@ void ghi_control_look(uint64_t now)
 void ghi_control_collect(void)
 {
 	uint64_t one = 1;
-	if (control.wake >= 0 && xchg_acq_rel(&control.woken, 1u) == 0)
-		ghi_sys(SYS_write, control.wake, &one, sizeof(one));
+	int fd = load_relaxed(&control.wake);
+	if (fd >= 0 && xchg_acq_rel(&control.woken, 1u) == 0)
+		ghi_sys(SYS_write, fd, &one, sizeof(one));
 }
 
 void ghi_control_after_fork(void)

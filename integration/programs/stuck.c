@@ -1,7 +1,7 @@
-/* Everybody waits.  "mutex", "cond", "sem", "barrier", "rwlock", "join", "many", "exit": and
- * nothing can wake them; it does not end.  The others do, after three seconds in which everybody
- * waits, for something outside wakes them: a time, a signal, a child, a descriptor, a kernel
- * thread. */
+/* Everybody waits.  "mutex", "cond", "sem", "barrier", "rwlock", "join", "many", "exit", "closed":
+ * and nothing can wake them; it does not end.  The others do, after three seconds in which
+ * everybody waits, for something outside wakes them: a time, a signal, a child, a descriptor, a
+ * kernel thread. */
 #include "check.h"
 #include <aio.h>
 #include <fcntl.h>
@@ -88,6 +88,14 @@ static void wait_for(sem_t *s)
 
 /* ---- nothing wakes them --------------------------------------------------------------------- */
 
+/* As one that is linked statically against something does it. */
+static void close_all_behind_the_hooks(void)
+{
+	long r = SYS_close_range;
+	__asm__ volatile("syscall" : "+a"(r) : "D"(3L), "S"(~0u), "d"(0L) : "rcx", "r11", "memory");
+	MUST(r == 0);
+}
+
 static void stuck(const char *what)
 {
 	printf("ready\n");
@@ -114,6 +122,10 @@ static void stuck(const char *what)
 		for (int i = 0; i < 5000; i++)
 			spawn(i % 2 ? in_cond : in_sem, NULL);
 		in_sem(NULL);
+	} else if (!strcmp(what, "closed")) {
+		pthread_t t = spawn(in_sem, NULL);
+		close_all_behind_the_hooks();
+		join(t);
 	} else if (!strcmp(what, "exit")) {
 		spawn(in_sem, NULL);
 		spawn(in_cond, NULL);
@@ -325,8 +337,8 @@ static void woken(const char *what)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "sleep";
-	static const char *const never_woken[] = {"mutex",  "cond", "sem",  "barrier",
-						  "rwlock", "join", "many", "exit"};
+	static const char *const never_woken[] = {"mutex", "cond", "sem",  "barrier", "rwlock",
+						  "join",  "many", "exit", "closed"};
 
 	main_thread = pthread_self();
 	pthread_barrier_init(&barrier, NULL, 1);

@@ -309,7 +309,7 @@ def test_where_it_cannot_write(green):
 def test_the_probes(green):
     need_library()
     notes = subprocess.run(["readelf", "-n", LIBRARY], capture_output=True, text=True, timeout=LIMIT, check=True).stdout
-    found = re.findall(r"Provider: greenhook\n\s+Name: (\w+)\n\s+Location: (0x[0-9a-f]+), Base: (0x[0-9a-f]+), Semaphore: 0x0+\n\s+Arguments: (.*)", notes)
+    found = re.findall(r"NT_STAPSDT .*\n\s+Provider: greenhook\n\s+Name: (\w+)\n\s+Location: (0x[0-9a-f]+), Base: (0x[0-9a-f]+), Semaphore: 0x0+\n\s+Arguments: (.*)", notes)
     arguments = {"spawn": 2, "park": 3, "ready": 1, "switch": 2, "handoff": 3, "event": 2}
     assert {name for name, *_ in found} == set(arguments)
     for name, where, base, text in found:

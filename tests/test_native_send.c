@@ -125,6 +125,12 @@ static void *see_the_end(void *arg)
 	}
 	sigset_t s;
 	must(sigpending(&s) == 0 && !sigismember(&s, SIGPIPE));
+	/* One that was there before is not this call's. */
+	make_pair(false);
+	must_eq(gh_close(pair[1]), 0);
+	must_eq(pthread_kill(pthread_self(), SIGPIPE), 0);
+	must_eq(gh_sendfile(pair[0], file, 0, 10000, 0), -EPIPE);
+	must(sigpending(&s) == 0 && sigismember(&s, SIGPIPE));
 	return NULL;
 }
 

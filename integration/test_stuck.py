@@ -71,11 +71,18 @@ def test_it_is_told_after_somebody_asked(hangs, programs, pause):
     assert ended is None and said.count(TOLD) == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2, 8])
 @pytest.mark.parametrize("asked", [{}, {"GREENHOOK_REPORT": "/dev/null"}], ids=["nobody asked", "a thread answers"])
-def test_it_is_told_when_the_numbers_are_closed(hangs, asked):
-    """The program has closed the socket, and what the thread that answers is woken by."""
-    said, ended = hangs("closed", enough=TOLD, **asked)
+def test_it_is_told_when_the_numbers_are_closed(hangs, asked, workers):
+    """The program has closed the socket, the sleeper's epoll, and the eventfd with a kick that nobody has read yet."""
+    said, ended = hangs("closed", enough=TOLD, workers=workers, **asked)
     assert ended is None and said.count(TOLD) == 1
+
+
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_a_time_that_passes_when_the_numbers_are_closed(run, workers):
+    native, green = run("stuck", "sleep and closed"), run("stuck", "sleep and closed", mode="green", workers=workers)
+    assert (green.status, green.out) == (native.status, native.out) and native.status == 0 and TOLD not in green.err
 
 
 def test_policies(hangs):

@@ -2,7 +2,6 @@
 #include <errno.h>
 #include <poll.h>
 #include <string.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
 
 #include "src/answer.h"
@@ -24,8 +23,8 @@
 enum { REQUEST = 256, IDLE_MS = 2000, LONGEST_ANSWER_SECONDS = 120 };
 
 static struct {
-	int wake;		  /* eventfd of the thread that stays; -1: none */
-	uint32_t woken;		  /* an unread wake-up is in it */
+	int tid;		  /* of the thread that stays; 0: none, or not begun */
+	uint32_t woken;		  /* it is to come by, and a signal is or will be sent */
 	uint32_t errand;	  /* ghi_deadlock_tell is to be called */
 	uint32_t knocked;	  /* somebody connected, and there is no thread */
 	uint32_t thread;	  /* there is one, or it is being made */
@@ -35,7 +34,7 @@ static struct {
 	int peer;		  /* who is served; -1: nobody */
 	bool keeps_peer;	  /* somebody else hangs up on him */
 	struct ghi_answer answer; /* one request at a time */
-} control = {.wake = -1, .peer = -1};
+} control = {.peer = -1};
 
 /* ---- one request ---------------------------------------------------------------------------- */
 
@@ -142,15 +141,6 @@ static void pause_a_little(void)
 	ghi_sys(SYS_clock_nanosleep, CLOCK_MONOTONIC, 0, &ts, NULL);
 }
 
-/* False: the number is not our eventfd any more. */
-static bool drain_wake(void)
-{
-	uint64_t count;
-	long n = ghi_sys(SYS_read, control.wake, &count, sizeof(count));
-	xchg_acq_rel(&control.woken, 0u);
-	return n == sizeof(count) || n == -EAGAIN || n == -EINTR;
-}
-
 /* The thread ends: another one may be made. */
 static void resign(void)
 {
@@ -174,35 +164,50 @@ static bool must_stay(void)
 	return xchg_acq_rel(&control.thread, 1u) == 0;
 }
 
-/* True: it has resigned.  False: the numbers are not ours any more, nobody can ask. */
+/* What others want of it.
+ *
+ *   somebody (ghi_control_collect)          the thread that stays
+ *   (C1) woken = 1; it was: done            (W1) tid = its own
+ *   (C2) tid: none: done                    (W2) woken = 0, and does what there is
+ *   (C3) a signal to tid                    (W3) ppoll, in which alone the signal is accepted
+ *
+ * Both exchange `woken`: C2 sees W1, or W2 sees C1.  A signal that comes before W3 ends it at once.
+ * No descriptor is used for it: a program that closes every number, with a system call of its own,
+ * would have whatever got that number written to. */
+static void do_what_is_wanted(void)
+{
+	xchg_acq_rel(&control.woken, 0u); /* (W2) */
+	if (xchg_acq_rel(&control.errand, 0u)) {
+		ghi_warn_tell();
+		ghi_deadlock_tell();
+	}
+	if (ghi_blocked_on)
+		ghi_blocked_collect();
+}
+
+/* True: it has resigned.  False: the socket is not ours any more, nobody can ask. */
 static bool answer_until_idle(void)
 {
-	uint64_t mask = ~GHI_SIG_OURS;
+	const uint64_t open = ~GHI_SIG_OURS, mask = open | 1ull << (GHI_SIG_KICK - 1);
 
 	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-ctl");
+	if (control.stays)
+		store_release(&control.tid, sys_gettid()); /* (W1) */
 	for (;;) {
-		if (xchg_acq_rel(&control.errand, 0u)) {
-			ghi_warn_tell();
-			ghi_deadlock_tell();
-		}
-		struct pollfd p[2] = {{ghi_control_socket(), POLLIN, 0},
-				      {control.stays ? control.wake : -1, POLLIN, 0}};
+		do_what_is_wanted();
+		struct pollfd p = {ghi_control_socket(), POLLIN, 0};
 		struct timespec idle = ghi_ns_to_ts(IDLE_MS * GHI_MS);
-		long n = ghi_sys(SYS_ppoll, p, 2, control.stays ? NULL : &idle, NULL, 8);
-		/* A program that closes every number above 2 closes ours, and may use them again.
-		 */
-		if (n > 0 && (p[0].revents | p[1].revents) & POLLNVAL)
+		long n =
+		    ghi_sys(SYS_ppoll, &p, 1, control.stays ? NULL : &idle, &open, 8); /* (W3) */
+		/* A program that closes every number above 2 closes ours, and may use it again. */
+		if (n > 0 && p.revents & POLLNVAL)
 			return false;
 		if (n < 0 && n != -EINTR)
 			pause_a_little();
 		if (n == 0 && !must_stay())
 			return true;
-		if (n > 0 && p[1].revents && !drain_wake())
-			return false;
-		if (ghi_blocked_on)
-			ghi_blocked_collect();
-		if (n <= 0 || !p[0].revents)
+		if (n <= 0)
 			continue;
 		int fd = ghi_control_accept();
 		if (fd == -EBADF)
@@ -223,11 +228,9 @@ static bool answer_until_idle(void)
 static void *control_main(void *arg)
 {
 	ghi_helper_begins();
-	if (!answer_until_idle()) {
-		/* What is to be told is told by the next one, which has no eventfd: nobody writes
-		 * to what may be the program's number now. */
+	if (!answer_until_idle()) { /* what is to be told is told by the next one */
 		control.stays = false;
-		store_relaxed(&control.wake, -1);
+		store_release(&control.tid, 0);
 		resign();
 	}
 	ghi_helper_ends();
@@ -248,9 +251,6 @@ void ghi_control_open(void)
 
 void ghi_control_start(void)
 {
-	control.wake = ghi_poller_adopt(ghi_sys(SYS_eventfd2, 0, EFD_CLOEXEC | EFD_NONBLOCK));
-	if (control.wake < 0)
-		return;
 	control.stays = true;
 	control.thread = 1;
 	if (ghi_control_socket() >= 0)
@@ -275,6 +275,8 @@ void ghi_control_errand(void)
 void ghi_control_look(uint64_t now)
 {
 	bool errand = load_acquire(&control.errand);
+	if (errand && load_relaxed(&control.tid))
+		ghi_control_collect(); /* as long as its signal was refused */
 	if (load_acquire(&control.thread) || (ghi_control_socket() < 0 && !errand))
 		return;
 	bool knocked = errand || load_acquire(&control.knocked);
@@ -307,19 +309,21 @@ void ghi_control_look(uint64_t now)
 
 void ghi_control_collect(void)
 {
-	uint64_t one = 1;
-	int fd = load_relaxed(&control.wake);
-	if (fd >= 0 && xchg_acq_rel(&control.woken, 1u) == 0)
-		ghi_sys(SYS_write, fd, &one, sizeof(one));
+	if (xchg_acq_rel(&control.woken, 1u)) /* (C1) */
+		return;
+	int tid = load_acquire(&control.tid); /* (C2) */
+	/* (C3) Too many signals are queued: the next one who wants something tries again. */
+	if (tid && ghi_sys(SYS_tgkill, sys_getpid(), tid, GHI_SIG_KICK) < 0)
+		store_release(&control.woken, 0u);
 }
 
 void ghi_control_after_fork(void)
 {
-	if (control.wake >= 0)
-		ghi_poller_drop(control.wake);
 	if (control.peer >= 0)
 		ghi_poller_drop(control.peer);
-	control.wake = control.peer = -1;
+	control.peer = -1;
+	control.tid = 0;
+	control.woken = 0;
 	ghi_helper_after_fork();
 	ghi_stats_after_fork();
 	ghi_trace_after_fork();

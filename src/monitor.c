@@ -302,8 +302,10 @@ static void *monitor_main(void *arg)
 		if (busy || poked)
 			quiet_since = now;
 		struct timespec ts = ghi_ns_to_ts(period);
-		bool deep = now - quiet_since > QUIET_BEFORE_SLEEP && ghi_worker_asleep() > 0;
+		bool deep = !ghi_poller_watch(now) && now - quiet_since > QUIET_BEFORE_SLEEP &&
+			    ghi_worker_asleep() > 0;
 		if (deep) {
+			ghi_poller_look_after();
 			/* Dekker with ghi_monitor_wake_if_asleep: it stores its owner, then loads
 			 * this. */
 			store_relaxed(&mon.sleeping, 1u);

@@ -14,6 +14,7 @@
 #include "src/timer.h"
 
 enum { EVENTS = 64, HIGH_FD = 3, MAX_FAILURES = 15 };
+#define UNREAD_KICK (20 * GHI_MS)
 
 /* Tags of our own descriptors: no descriptor number looks like this. */
 #define TAG_TIMER UINT64_MAX
@@ -360,6 +361,13 @@ void ghi_poller_sleep(void)
 	store_relaxed(&poller.sleeping, 0u);
 }
 
+static void interrupt_sleeper(void)
+{
+	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
+		if (load_relaxed(&w->polling) && load_relaxed(&w->tid) > 0)
+			ghi_sys(SYS_tgkill, sys_getpid(), w->tid, GHI_SIG_KICK);
+}
+
 /* The sleeper wakes and finds a timer that is not due, which it forgets or sets anew. */
 static void kick_by_timer(void)
 {
@@ -372,10 +380,8 @@ static void kick_by_timer(void)
 		store_release(&poller.no_timer, 1u);
 	ghi_unlock(&poller.lock);
 	/* From now on he looks by himself; once more he is interrupted. */
-	for (struct ghi_worker *w = ghi_worker_all(); w && load_relaxed(&poller.no_timer);
-	     w = w->all_next)
-		if (load_relaxed(&w->polling) && load_relaxed(&w->tid) > 0)
-			ghi_sys(SYS_tgkill, sys_getpid(), w->tid, GHI_SIG_KICK);
+	if (load_relaxed(&poller.no_timer))
+		interrupt_sleeper();
 }
 
 void ghi_poller_kick(void)
@@ -389,6 +395,32 @@ void ghi_poller_kick(void)
 		xchg_acq_rel(&poller.kicked, 1u); /* sleep_without() looks at it */
 		sys_futex_wake(&poller.kicked, 1);
 	}
+}
+
+bool ghi_poller_watch(uint64_t now)
+{
+	static uint64_t since; /* when that kick was seen first; 0: none */
+
+	if (!load_relaxed(&poller.kicked) || !load_relaxed(&poller.sleeping) ||
+	    load_relaxed(&poller.broken)) {
+		since = 0;
+		return false;
+	}
+	if (!since)
+		since = now;
+	if (now - since > UNREAD_KICK) {
+		since = now;
+		interrupt_sleeper();
+	}
+	return true;
+}
+
+void ghi_poller_look_after(void)
+{
+	if (load_relaxed(&poller.broken) || ghi_sys(SYS_fcntl, poller.ep, F_GETFD) != -EBADF)
+		return;
+	store_release(&poller.no_timer, 1u);
+	interrupt_sleeper();
 }
 
 void ghi_poller_after_fork(void)

@@ -46,6 +46,13 @@ void ghi_poller_sleep(void);
 uint64_t ghi_poller_sleeps(void);
 void ghi_poller_kick(void);
 void ghi_poller_timer_added(uint64_t deadline);
+/* By the monitor, which must not sleep for long while this is true: a kick was given and is not
+ * read.  Where that lasts the eventfd is gone, closed by the program with a system call of its own,
+ * and so is the kick; the sleeper gets a signal. */
+bool ghi_poller_watch(uint64_t now);
+/* By the monitor before it sleeps without a limit: so too when the set of the sleeper is gone, and
+ * with it what would end its sleep. */
+void ghi_poller_look_after(void);
 /* Watches for signals of `set` pending in the kernel (ghi_signal_waiters_look); 0 or -errno. */
 int ghi_poller_signals(uint64_t set);
 /* A listener of the runtime's: the next who connects is told to ghi_control_knock, once.  0 or

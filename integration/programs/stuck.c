@@ -279,6 +279,9 @@ static void woken(const char *what)
 
 	if (!strcmp(what, "sleep")) {
 		spawn(sleeps, NULL);
+	} else if (!strcmp(what, "sleep and closed")) {
+		spawn(sleeps, NULL);
+		close_all_behind_the_hooks();
 	} else if (!strcmp(what, "limit")) {
 		spawn(waits_with_limit, NULL);
 	} else if (!strcmp(what, "handler")) {

@@ -182,9 +182,9 @@ soak: all programs
 	$(Q)for i in $$(seq $(or $(N),20)); do echo "soak: round $$i"; \
 		$(PYTHON) -m pytest -q -x integration $(if $(K),-k '$(K)') || exit 1; done
 
-# Every differential program N times natively and green; make conformance N=50 before an issue is closed.
+# Every differential program N times natively and green; make conformance N=50 JOBS=3 before an issue is closed.
 conformance: all programs
-	$(Q)integration/conformance.py -n $(or $(N),3) $(if $(K),-k '$(K)')
+	$(Q)integration/conformance.py -n $(or $(N),3) -j $(or $(JOBS),1) $(if $(K),-k '$(K)')
 
 # Random programs: make oracle N=20000 FROM=0, or SEED=4711 for one of them.
 oracle: all programs

@@ -128,10 +128,10 @@ const struct ghi_task_ops ghi_task_ops = {leaves, left, ended, faulted};
 void gh_task_exit(void *result)
 {
 	struct ghi_gthread *self = ghi_self();
-	if (self && self->task) {
+	if (self)
 		self->result = result;
+	if (self && self->task)
 		ghi_life_end(self);
-	}
 	gh_task *t = ghi_task_running();
 	if (t) /* on a kernel thread */
 		t->result = result;

@@ -46,8 +46,9 @@ GH_API gh_group *gh_group_new(gh_group *parent, unsigned flags);
  * or NULL; GH_TASK_DETACHED is implied.
  *
  * Returns: 0, or
- *   -EINVAL  not a group, fn is NULL, or an option has no meaning
+ *   -EINVAL  not a group, fn is NULL, opts->size is 0, or an option has no meaning; no such slot
  *   -E2BIG  opts->size is larger than this library knows, and what it does not know is set
+ *   -EBUSY  GH_TASK_PINNED, and the caller has a kernel thread of its own (gh_own_thread)
  *   -ECANCELED  the group was cancelled
  *   -EAGAIN  there is no memory for it, or, where tasks are kernel threads, no more of them
  * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.

@@ -174,8 +174,9 @@ GH_API int gh_module_release(gh_module_version *version);
  * arg belongs to the caller and the task; opts: as in gh_go().
  *
  * Returns: 0, or
- *   -EINVAL  not a version, fn is NULL, or an option has no meaning
+ *   -EINVAL  not a version, fn is NULL, opts->size is 0, or an option has no meaning; no such slot
  *   -E2BIG  opts->size is larger than this library knows, and what it does not know is set
+ *   -EBUSY  GH_TASK_PINNED, and the caller has a kernel thread of its own (gh_own_thread)
  *   -EAGAIN  there is no memory for it, or, where tasks are kernel threads, no more of them
  * Parks: no.  Cancellation point: no.  Thread-safe: yes.  Signal-safe: no.
  * Like: gh_go(3)

@@ -13,13 +13,14 @@
 
 #include <check.h>
 #include <errno.h>
-#include <greenhook/base.h>
+#include <greenhook/task.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "src/gthread.h"
@@ -100,6 +101,70 @@ static inline void on_both(int i, void *(*fn)(void *))
 {
 	start_runtime(worker_counts[i % WORKER_COUNTS]);
 	on(i >= WORKER_COUNTS, fn, NULL);
+}
+
+static inline void *end_task(gh_task *t)
+{
+	void *ret = NULL;
+	must(t != NULL);
+	must_eq(gh_task_join(t, &ret), 0);
+	return ret;
+}
+
+static inline void *on_task(unsigned flags, gh_fn fn)
+{
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .flags = flags};
+	return end_task(gh_task_spawn(fn, NULL, &o));
+}
+
+static inline void *on_its_task(void *fn)
+{
+	return on_task(0, (gh_fn)fn);
+}
+
+/* fn in a fork's child, whose checks are the test's. */
+static inline void in_child(void *(*fn)(void *))
+{
+	int status;
+	pid_t pid = fork();
+	if (pid == 0) {
+		fn(NULL);
+		_exit(0);
+	}
+	must_eq(waitpid(pid, &status, 0), pid);
+	must_eq(status, 0);
+}
+
+/* For a loop test of PLACES: fn on main, a gthread, a kernel thread, a light task, a task with a
+ * thread block, with each number of slots; where nothing runs green: a kernel thread, its task; in
+ * a fork's child, of a process that runs green and of one that does not yet. */
+enum { PLACES = 5 * WORKER_COUNTS + 4 };
+static inline void everywhere(int i, void *(*fn)(void *))
+{
+	int rest = i - 5 * WORKER_COUNTS;
+	if (rest < 0 || rest == 2)
+		start_runtime(worker_counts[i % WORKER_COUNTS]);
+	switch (rest < 0 ? i / WORKER_COUNTS : 5 + rest) {
+	case 0:
+		fn(NULL);
+		break;
+	case 1:
+	case 2:
+		on(i / WORKER_COUNTS == 2, fn, NULL);
+		break;
+	case 3:
+	case 4:
+		on_task(i / WORKER_COUNTS == 4 ? GH_TASK_OWN_TLS : 0, fn);
+		break;
+	case 5:
+		on(true, fn, NULL);
+		break;
+	case 6:
+		on(true, on_its_task, (void *)fn);
+		break;
+	default:
+		in_child(fn);
+	}
 }
 
 static inline void *call_by_another(void *fn)
@@ -221,5 +286,12 @@ Suite *suite_native_module(void);
 Suite *suite_native_error(void);
 Suite *suite_native_memory(void);
 Suite *suite_native_timer(void);
+Suite *suite_native_task(void);
+Suite *suite_native_task_ends(void);
+Suite *suite_native_group(void);
+Suite *suite_native_future(void);
+Suite *suite_native_sched(void);
+Suite *suite_native_cancel(void);
+Suite *suite_native_refused(void);
 
 #endif

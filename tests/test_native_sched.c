@@ -1,0 +1,465 @@
+/* Suite of src/native/sched.c, base.c, misuse.c: priorities, slots, blocking sections, counters,
+ * the start, the version, debug runs. */
+#include <greenhook/future.h>
+#include <greenhook/group.h>
+#include <greenhook/panic.h>
+#include <greenhook/sched.h>
+#include <greenhook/timer.h>
+#include <limits.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include "src/monitor.h"
+#include "src/native/task_int.h"
+#include "tests/helpers.h"
+
+static uint32_t stop, count, turn;
+
+static void *same(void *arg)
+{
+	return arg;
+}
+
+static int member(void *arg)
+{
+	return arg != NULL;
+}
+
+static void on_time(void *arg)
+{
+	must(arg != NULL);
+}
+
+static void *until_stopped(void *arg)
+{
+	until(load_acquire(&stop));
+	return arg;
+}
+
+/* ---- priorities ----------------------------------------------------------------------------- */
+
+static void *priorities(void *arg)
+{
+	int p = 77;
+	store_relaxed(&stop, 0u);
+	gh_task *t = gh_task_spawn(until_stopped, NULL, NULL);
+	must_eq(gh_task_set_priority(t, GH_PRIORITY_HIGHEST + 1), -EINVAL);
+	must_eq(gh_task_set_priority(t, GH_PRIORITY_LOWEST - 1), -EINVAL);
+	must_eq(gh_task_set_priority(t, INT_MIN), -EINVAL);
+	must_eq(gh_task_set_priority(NULL, 0), -EINVAL);
+	must_eq(gh_task_get_priority(t, NULL), -EINVAL);
+	must_eq(gh_task_get_priority(NULL, &p), -EINVAL);
+	must_eq(p, 77);
+	must_eq(gh_task_get_priority(t, &p), 0);
+	must_eq(p, GH_PRIORITY_NORMAL);
+	bool green = t->g != NULL;
+	for (int i = GH_PRIORITY_LOWEST; i <= GH_PRIORITY_HIGHEST; i++) {
+		must_eq(gh_task_set_priority(t, i), 0);
+		must_eq(gh_task_get_priority(t, &p), 0);
+		must_eq(p, green ? i : GH_PRIORITY_NORMAL);
+	}
+	store_release(&stop, 1u);
+	until(load_acquire(&t->ended));
+	must_eq(gh_task_set_priority(t, 0), -ESRCH);
+	must_eq(gh_task_get_priority(t, &p), -ESRCH);
+	end_task(t);
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .priority = GH_PRIORITY_LOW};
+	t = gh_task_spawn(until_stopped, NULL, &o);
+	p = 0;
+	if (gh_task_get_priority(t, &p) == 0)
+		must_eq(p, green ? GH_PRIORITY_LOW : GH_PRIORITY_NORMAL);
+	end_task(t);
+	return arg;
+}
+
+START_TEST(a_priority_is_set_and_told)
+{
+	everywhere(_i, priorities);
+}
+END_TEST
+
+static void *takes_a_turn(void *arg)
+{
+	*(uint32_t *)arg = ++turn;
+	return arg;
+}
+
+START_TEST(who_has_the_highest_is_taken_first)
+{
+	uint32_t turns[5];
+	gh_task *t[5];
+	start_runtime(1);
+	for (int i = 0; i < 5; i++) {
+		gh_task_opts o = {GH_TASK_OPTS_SIZE, .priority = i + GH_PRIORITY_LOWEST};
+		t[i] = gh_task_spawn(takes_a_turn, &turns[i], &o);
+	}
+	for (int i = 0; i < 5; i++)
+		end_task(t[i]);
+	for (int i = 0; i < 5; i++)
+		must_eq(turns[i], 5 - i);
+}
+END_TEST
+
+/* ---- slots ---------------------------------------------------------------------------------- */
+
+static void *runs_on_slots(void *arg)
+{
+	unsigned n = ghi_nslots;
+	must(gh_slot() >= 0 && gh_slot() < (int)n);
+	must_eq(gh_task_pin(-1), -EINVAL);
+	must_eq(gh_task_pin(INT_MIN), -EINVAL);
+	must_eq(gh_task_pin(INT_MAX), -EINVAL);
+	must_eq(gh_task_pin((int)n), -EINVAL);
+	for (unsigned i = 0; i < 2 * n; i++) {
+		must_eq(gh_task_pin((int)(i % n)), 0);
+		for (int k = 0; k < 5; k++) {
+			must_eq(gh_slot(), i % n);
+			gh_yield();
+		}
+	}
+	must_eq(gh_task_unpin(), 0);
+	must_eq(gh_task_unpin(), 0);
+	must_eq(ghi_self()->pin, 0);
+	must_eq(gh_own_thread(), 0);
+	must_eq(gh_own_thread(), 0);
+	must_eq(gh_task_pin(0), -EBUSY);
+	must_eq(gh_task_unpin(), 0);
+	must_eq(gh_slot(), -ENOENT);
+	long tid = ghi_sys(SYS_gettid);
+	for (int i = 0; i < 50; i++) {
+		gh_yield();
+		must_eq(gh_sleep(GH_US(20)), 0);
+		must_eq(ghi_sys(SYS_gettid), tid);
+	}
+	return arg;
+}
+
+static void *has_no_slot(void *arg)
+{
+	must_eq(gh_task_pin(0), -EPERM);
+	must_eq(gh_task_pin(-1), -EPERM);
+	must_eq(gh_task_unpin(), -EPERM);
+	must_eq(gh_slot(), -EPERM);
+	must_eq(gh_yield_if_due(), 0);
+	must_eq(gh_own_thread(), 0);
+	gh_blocking_begin();
+	gh_blocking_end();
+	gh_blocking_end();
+	return arg;
+}
+
+START_TEST(a_green_thread_knows_its_slot_and_may_choose_it)
+{
+	start_runtime(worker_counts[_i]);
+	on_task(0, runs_on_slots);
+	on_task(GH_TASK_OWN_TLS, runs_on_slots);
+	on(false, runs_on_slots, NULL);
+	runs_on_slots(NULL);
+	on(true, has_no_slot, NULL);
+}
+END_TEST
+
+START_TEST(where_nothing_runs_green_there_are_no_slots)
+{
+	has_no_slot(NULL); /* the runtime does not run yet */
+	on(true, has_no_slot, NULL);
+	on(true, on_its_task, (void *)has_no_slot);
+	in_child(has_no_slot);
+}
+END_TEST
+
+/* From now on no thread of the process gets another one. */
+static void forbid_clone(void)
+{
+	struct sock_filter f[] = {
+	    BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 1, 0),
+	    BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAGAIN),
+	    BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+	};
+	struct sock_fprog prog = {sizeof(f) / sizeof(f[0]), f};
+	must_eq(ghi_sys(SYS_prctl, PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), 0);
+	must_eq(ghi_sys(SYS_seccomp, SECCOMP_SET_MODE_FILTER, SECCOMP_FILTER_FLAG_TSYNC, &prog), 0);
+}
+
+static void *wants_a_thread(void *arg)
+{
+	for (int i = 0; i < 3; i++) {
+		must_eq(gh_own_thread(), -EAGAIN);
+		gh_yield(); /* and goes on as before */
+		must(!ghi_self()->own);
+	}
+	must_eq(gh_task_pin(0), 0);
+	must_eq(gh_own_thread(), -EAGAIN);
+	must_eq(gh_slot(), 0);
+	return arg;
+}
+
+START_TEST(where_no_thread_is_to_be_had_it_says_so)
+{
+	start_runtime(worker_counts[_i]);
+	on_task(0, runs_on_slots);
+	forbid_clone();
+	on_task(0, wants_a_thread);
+	on(false, wants_a_thread, NULL);
+}
+END_TEST
+
+START_TEST(where_tasks_are_kernel_threads_and_there_are_no_more)
+{
+	ghi_config.enabled = 0;
+	gh_group *g = gh_group_new(NULL, 0);
+	end_task(gh_task_spawn(same, NULL, NULL));
+	forbid_clone();
+	must(!gh_task_spawn(same, NULL, NULL) && errno == EAGAIN);
+	must_eq(gh_go(same, NULL, NULL), -EAGAIN);
+	must(!gh_async(same, NULL) && errno == EAGAIN);
+	must_eq(gh_group_spawn(g, member, NULL, NULL), -EAGAIN);
+	must_eq(gh_group_count(g), 0);
+	gh_timer *t = gh_timer_new(on_time, NULL);
+	must_eq(gh_timer_set(t, 0, 0), -EAGAIN);
+	must_eq(gh_timer_stop(t), 0);
+	must_eq(gh_timer_free(t), 0);
+	must_eq(gh_group_free(g), 0);
+}
+END_TEST
+
+/* ---- the budget, blocking sections ---------------------------------------------------------- */
+
+static void *counts(void *arg)
+{
+	fetch_add_acq_rel(&count, 1u);
+	return arg;
+}
+
+static void *computes(void *arg)
+{
+	must_eq(gh_yield_if_due(), 0);
+	gh_task *t = gh_task_spawn(counts, NULL, NULL);
+	uint64_t limit = ghi_now() + 15 * GHI_SEC;
+	while (!gh_yield_if_due())
+		must(ghi_now() < limit);
+	end_task(t);
+	store_relaxed(&count, 0u);
+	t = gh_task_spawn(counts, NULL, NULL);
+	ghi_self()->yield_please |= GHI_YIELD_ASKED; /* as the monitor does */
+	must_eq(gh_yield_if_due(), 1);
+	if (ghi_nslots == 1)
+		must_eq(count, 1);
+	must_eq(gh_yield_if_due(), 0);
+	end_task(t);
+	return arg;
+}
+
+START_TEST(who_computes_for_long_is_asked_to_yield)
+{
+	start_runtime(1);
+	on_task(0, computes);
+	on(false, computes, NULL);
+}
+END_TEST
+
+static uintptr_t phase(void)
+{
+	struct ghi_slot *s = ghi_self()->worker->slot;
+	return s ? load_acquire(&s->owner) & GHI_SLOT_PHASE : GHI_SLOT_SCHED;
+}
+
+static void *blocks(void *arg)
+{
+	store_relaxed(&count, 0u);
+	gh_task *t = gh_task_spawn(counts, NULL, NULL);
+	gh_blocking_begin();
+	must(phase() != GHI_SLOT_USER); /* anybody may take the slot */
+	while (!load_acquire(&count))	/* no call of anything */
+		cpu_relax();
+	gh_blocking_end();
+	end_task(t);
+	gh_yield();
+	must_eq(gh_slot(), 0);
+	gh_blocking_begin();
+	gh_blocking_end();
+	must(phase() != GHI_SLOT_BLOCKED);
+	return arg;
+}
+
+START_TEST(a_blocking_section_holds_up_nobody)
+{
+	start_runtime(1);
+	on_task(0, blocks);
+	on(false, blocks, NULL);
+	must(ghi_monitor_stats.handoffs_running + ghi_monitor_stats.handoffs_asleep >= 2);
+}
+END_TEST
+
+/* ---- counters ------------------------------------------------------------------------------- */
+
+static void *bad_stats(void *arg)
+{
+	struct gh_stats s = {.size = 0};
+	must_eq(gh_stats(NULL), -EINVAL);
+	must_eq(gh_stats(&s), -EINVAL);
+	s.size = sizeof(size_t) - 1;
+	must_eq(gh_stats(&s), -EINVAL);
+	s.size = SIZE_MAX;
+	must_eq(gh_stats(&s), -EINVAL);
+	return arg;
+}
+
+START_TEST(counters_that_cannot_be_filled_are_refused)
+{
+	everywhere(_i, bad_stats);
+}
+END_TEST
+
+START_TEST(counters_count)
+{
+	struct gh_stats s = {sizeof(s), 9, 9, 9, 9, 9}, before;
+	must_eq(gh_stats(&s), 0);
+	must(!s.tasks && !s.kernel_threads && !s.slots && !s.switches && !s.steals);
+	start_runtime(worker_counts[_i]);
+	gh_task *t[7];
+	for (int i = 0; i < 7; i++)
+		t[i] = gh_task_spawn(until_stopped, NULL, NULL);
+	must_eq(gh_stats(&s), 0);
+	must_eq(s.tasks, 7);
+	must_eq(s.slots, worker_counts[_i]);
+	must(s.kernel_threads >= 1);
+	before = s;
+	for (int i = 0; i < 1000; i++)
+		gh_yield();
+	must_eq(gh_stats(&s), 0);
+	must(s.switches >= before.switches + (worker_counts[_i] == 1 ? 1000 : 1));
+	/* A caller that knows less of them, or more. */
+	struct gh_stats less = {offsetof(struct gh_stats, slots), .slots = 99};
+	must_eq(gh_stats(&less), 0);
+	must(less.tasks == 7 && less.slots == 99 && less.size == offsetof(struct gh_stats, slots));
+	struct {
+		struct gh_stats s;
+		uint64_t more;
+	} later = {.s.size = sizeof(later), .more = 5};
+	must_eq(gh_stats(&later.s), 0);
+	must(later.s.tasks == 7 && later.s.size == sizeof(struct gh_stats) && later.more == 0);
+	store_release(&stop, 1u);
+	for (int i = 0; i < 7; i++)
+		end_task(t[i]);
+	must_eq(gh_stats(&s), 0);
+	must_eq(s.tasks, 0);
+}
+END_TEST
+
+/* ---- base.h --------------------------------------------------------------------------------- */
+
+static void *starts(void *arg)
+{
+	(void)arg;
+	return (void *)(intptr_t)gh_start();
+}
+
+START_TEST(main_starts_the_runtime_and_nobody_else)
+{
+	must_eq((intptr_t)on(true, starts, NULL), -EAGAIN);
+	must(!ghi_runtime_running());
+	must_eq(gh_start(), 0);
+	must(ghi_runtime_running());
+	must_eq(gh_start(), 0);
+	must_eq((intptr_t)on(true, starts, NULL), 0);
+	must_eq((intptr_t)on_task(0, starts), 0);
+}
+END_TEST
+
+START_TEST(one_that_was_told_to_does_not_start)
+{
+	ghi_config.enabled = 0;
+	must_eq(gh_start(), -EPERM);
+	must_eq((intptr_t)on(true, starts, NULL), -EPERM);
+	must(!ghi_runtime_running());
+	must(end_task(gh_task_spawn(same, &stop, NULL)) == &stop);
+}
+END_TEST
+
+static void *errno_is_mine(void *arg)
+{
+	int *at = gh_errno_location();
+	must(at == &errno);
+	*at = 4711;
+	must_eq(errno, 4711);
+	return at;
+}
+
+START_TEST(errno_is_where_the_caller_s_is)
+{
+	start_runtime(worker_counts[_i]);
+	void *mine = errno_is_mine(NULL);
+	must(on(true, errno_is_mine, NULL) != mine);
+	must(on(false, errno_is_mine, NULL) != mine);
+	must(on_task(GH_TASK_OWN_TLS, errno_is_mine) != mine);
+	on_task(0, errno_is_mine);
+	must_eq(gh_version(), GREENHOOK_VERSION_NUMBER);
+}
+END_TEST
+
+START_TEST(debug_is_what_it_was_set_to)
+{
+	must_eq(gh_debug(0), 0);
+	must_eq(gh_debug(1), 0);
+	must_eq(gh_debug(INT_MIN), 1);
+	must_eq(gh_debug(0), 1);
+	must_eq(gh_stats(NULL), -EINVAL); /* an error again */
+}
+END_TEST
+
+START_TEST(a_mistake_in_a_debug_run_ends_it)
+{
+	uint64_t other[64] = {0};
+	capture_stderr();
+	gh_debug(1);
+	switch (_i) {
+	case 0:
+		gh_task_join((gh_task *)other, NULL);
+		break;
+	case 1:
+		gh_stats(NULL);
+		break;
+	case 2:
+		gh_task_shield();
+		break;
+	default:
+		gh_future_unref((gh_future *)other);
+	}
+}
+END_TEST
+
+START_TEST(a_panic_ends_the_process)
+{
+	capture_stderr();
+	if (_i)
+		start_runtime(worker_counts[_i - 1]);
+	gh_panic(_i % 2 ? "%d" : (const char *)NULL, 1);
+}
+END_TEST
+
+Suite *suite_native_sched(void)
+{
+	Suite *s = suite_create("native_sched");
+	add_loop(s, a_priority_is_set_and_told, PLACES);
+	add_test(s, who_has_the_highest_is_taken_first);
+	add_loop(s, a_green_thread_knows_its_slot_and_may_choose_it, WORKER_COUNTS);
+	add_test(s, where_nothing_runs_green_there_are_no_slots);
+	add_loop(s, where_no_thread_is_to_be_had_it_says_so, WORKER_COUNTS);
+	add_test(s, where_tasks_are_kernel_threads_and_there_are_no_more);
+	add_test(s, who_computes_for_long_is_asked_to_yield);
+	add_test(s, a_blocking_section_holds_up_nobody);
+	add_loop(s, counters_that_cannot_be_filled_are_refused, PLACES);
+	add_loop(s, counters_count, WORKER_COUNTS);
+	add_test(s, main_starts_the_runtime_and_nobody_else);
+	add_test(s, one_that_was_told_to_does_not_start);
+	add_loop(s, errno_is_where_the_caller_s_is, WORKER_COUNTS);
+	add_test(s, debug_is_what_it_was_set_to);
+	add_raising_loop(s, a_mistake_in_a_debug_run_ends_it, SIGABRT, 4);
+	add_raising_loop(s, a_panic_ends_the_process, SIGABRT, 1 + WORKER_COUNTS);
+	return s;
+}

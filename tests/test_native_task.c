@@ -1,0 +1,412 @@
+/* Suite of src/native/task.c: options, handles, join and detach; by every sort of caller. */
+#include <greenhook/group.h>
+#include <greenhook/panic.h>
+#include <greenhook/sched.h>
+#include <limits.h>
+#include <sys/resource.h>
+
+#include "src/native/task_int.h"
+#include "tests/helpers.h"
+
+static uint32_t stop, began;
+
+static void *same(void *arg)
+{
+	return arg;
+}
+
+static int member(void *arg)
+{
+	(void)arg;
+	return 0;
+}
+
+static void *until_stopped(void *arg)
+{
+	store_release(&began, 1u);
+	until(load_acquire(&stop));
+	return arg;
+}
+
+static gh_task *runs(void)
+{
+	store_relaxed(&stop, 0u);
+	gh_task *t = gh_task_spawn(until_stopped, &stop, NULL);
+	must(t != NULL);
+	return t;
+}
+
+static void *stopped(gh_task *t)
+{
+	store_release(&stop, 1u);
+	return end_task(t);
+}
+
+/* ---- handles -------------------------------------------------------------------------------- */
+
+static void refused(gh_task *t)
+{
+	static const gh_time times[] = {INT64_MIN, 0, GH_FOREVER};
+	int priority = 77;
+	void *ret = &stop;
+	for (int i = 0; i < 3; i++) {
+		must_eq(gh_task_join_until(t, &ret, times[i]), -EINVAL);
+		must_eq(gh_task_set_deadline(t, times[i]), -EINVAL);
+	}
+	must_eq(gh_task_join(t, &ret), -EINVAL);
+	must_eq(gh_task_detach(t), -EINVAL);
+	must_eq(gh_task_cancel(t), -EINVAL);
+	must_eq(gh_task_set_priority(t, 0), -EINVAL);
+	must_eq(gh_task_get_priority(t, &priority), -EINVAL);
+	must(ret == &stop && priority == 77);
+}
+
+static void *no_handles(void *arg)
+{
+	uint64_t other[64] = {0};
+	errno = 0;
+	refused(NULL);
+	refused((gh_task *)other);
+	refused((gh_task *)((char *)other + 1));
+	gh_task *t = gh_task_spawn(same, NULL, NULL);
+	end_task(t);
+	refused(t);
+	t = runs();
+	must_eq(gh_task_detach(t), 0);
+	must_eq(gh_task_detach(t), -EINVAL);
+	must_eq(gh_task_join(t, NULL), -EINVAL);
+	must_eq(gh_task_join_until(t, NULL, 0), -EINVAL);
+	must_eq(gh_task_cancel(t), 0); /* it runs */
+	store_release(&stop, 1u);
+	until(load_acquire(&t->magic) == 0);
+	refused(t);
+	must_eq(errno, 0);
+	return arg;
+}
+
+START_TEST(what_is_no_handle_is_refused)
+{
+	everywhere(_i, no_handles);
+}
+END_TEST
+
+static void *who(void *arg)
+{
+	must(gh_task_self() == *(gh_task **)arg);
+	return gh_task_self();
+}
+
+static void *asks_who_it_is(void *arg)
+{
+	gh_task *self = gh_task_self(), *t = NULL;
+	must(gh_task_self() == self);
+	t = gh_task_spawn(who, &t, NULL);
+	must(end_task(t) == t && t != self);
+	must(gh_task_self() == self);
+	return self;
+}
+
+static void *is_no_task(void *arg)
+{
+	errno = 17;
+	must(asks_who_it_is(arg) == NULL);
+	must_eq(errno, 17);
+	return arg;
+}
+
+START_TEST(a_task_knows_itself)
+{
+	start_runtime(1); /* so that t is set before the task runs */
+	must(on_task(0, asks_who_it_is) != NULL);
+	must(on_task(GH_TASK_OWN_TLS, asks_who_it_is) != NULL);
+	is_no_task(NULL);
+	on(false, is_no_task, NULL);
+}
+END_TEST
+
+/* ---- options -------------------------------------------------------------------------------- */
+
+/* No function that takes options takes these. */
+static void bad(gh_fn fn, const gh_task_opts *o, int want)
+{
+	gh_group *g = gh_group_new(NULL, 0);
+	errno = 0;
+	must(!gh_task_spawn(fn, NULL, o));
+	must_eq(errno, -want);
+	errno = 0;
+	must_eq(gh_go(fn, NULL, o), want);
+	must_eq(gh_group_spawn(g, fn ? member : NULL, NULL, o), want);
+	must_eq(errno, 0);
+	must_eq(gh_group_count(g), 0);
+	must_eq(gh_group_free(g), 0);
+}
+
+static struct {
+	gh_task_opts o;
+	char more[64];
+} newer = {.o.size = sizeof(newer)};
+
+static void *options(void *arg)
+{
+	bad(NULL, NULL, -EINVAL);
+	bad(same, &(gh_task_opts){0}, -EINVAL);
+	bad(same, &(gh_task_opts){.size = sizeof(size_t) - 1}, -EINVAL);
+	bad(same, &(gh_task_opts){.size = SIZE_MAX}, -EINVAL);
+	bad(same, &(gh_task_opts){GH_TASK_OPTS_SIZE, .flags = 16}, -EINVAL);
+	bad(same, &(gh_task_opts){GH_TASK_OPTS_SIZE, .flags = ~0u}, -EINVAL);
+	bad(same, &(gh_task_opts){GH_TASK_OPTS_SIZE, .priority = 3}, -EINVAL);
+	bad(same, &(gh_task_opts){GH_TASK_OPTS_SIZE, .priority = INT_MIN}, -EINVAL);
+	bad(same, &(gh_task_opts){GH_TASK_OPTS_SIZE, .stack_size = SIZE_MAX}, -EINVAL);
+	bad(same, &(gh_task_opts){GH_TASK_OPTS_SIZE, .flags = GH_TASK_PINNED, .slot = UINT_MAX},
+	    -EINVAL);
+	bad(same, &(gh_task_opts){GH_TASK_OPTS_SIZE, .flags = GH_TASK_PINNED, .slot = 8}, -EINVAL);
+	newer.more[sizeof(newer.more) - 1] = 1;
+	bad(same, &newer.o, -E2BIG);
+	newer.more[sizeof(newer.more) - 1] = 0;
+	must(end_task(gh_task_spawn(same, &newer, &newer.o)) == &newer);
+	/* One that was compiled when there were fewer fields. */
+	gh_task_opts older = {offsetof(gh_task_opts, flags), .flags = ~0u, .priority = 99};
+	must(end_task(gh_task_spawn(same, &older, &older)) == &older);
+	must(end_task(gh_task_spawn(same, NULL, NULL)) == NULL);
+	return arg;
+}
+
+START_TEST(options_without_a_meaning_are_refused)
+{
+	everywhere(_i, options);
+}
+END_TEST
+
+static void *uses_its_stack(void *size)
+{
+	volatile char room[(size_t)size];
+	for (size_t i = 0; i < (size_t)size; i += 512)
+		room[i] = (char)i;
+	return (void *)(uintptr_t)(room[1024] == 0);
+}
+
+static void *name_of(void *arg)
+{
+	return memcpy(arg, ghi_self()->name, sizeof(ghi_self()->name));
+}
+
+START_TEST(options_are_kept)
+{
+	char long_name[] = "0123456789abcdefghij", name[16];
+	start_runtime(worker_counts[_i]);
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .stack_size = 4 << 20};
+	for (o.flags = 0; o.flags <= GH_TASK_OWN_TLS; o.flags += GH_TASK_OWN_TLS)
+		must(end_task(gh_task_spawn(uses_its_stack, (void *)(o.stack_size - 32768), &o)));
+	o = (gh_task_opts){GH_TASK_OPTS_SIZE, .stack_size = 1}; /* the least that there is */
+	must(end_task(gh_task_spawn(same, &o, &o)) == &o);
+	o = (gh_task_opts){GH_TASK_OPTS_SIZE, .name = long_name};
+	gh_task *t = gh_task_spawn(name_of, name, &o);
+	long_name[0] = 'x'; /* it was copied */
+	end_task(t);
+	ck_assert_str_eq(name, "0123456789abcde");
+	memcpy(ghi_self()->name, "maker", 6);
+	end_task(gh_task_spawn(name_of, name, NULL));
+	ck_assert_str_eq(name, "maker");
+}
+END_TEST
+
+static void *runs_without_memory(void *arg)
+{
+	struct rlimit all, none = {1, RLIM_INFINITY};
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .stack_size = 1ul << 36};
+	gh_group *g = gh_group_new(NULL, 0);
+	must(end_task(gh_task_spawn(same, &o, NULL)) == &o);
+	must_eq(getrlimit(RLIMIT_AS, &all), 0);
+	none.rlim_max = all.rlim_max;
+	must_eq(setrlimit(RLIMIT_AS, &none), 0);
+	must(!gh_task_spawn(same, NULL, &o) && errno == EAGAIN);
+	must_eq(gh_go(same, NULL, &o), -EAGAIN);
+	must_eq(gh_group_spawn(g, member, NULL, &o), -EAGAIN);
+	must_eq(setrlimit(RLIMIT_AS, &all), 0);
+	must_eq(gh_group_count(g), 0);
+	must_eq(gh_group_wait(g), 0);
+	must_eq(gh_group_free(g), 0);
+	must(end_task(gh_task_spawn(same, &o, NULL)) == &o);
+	return arg;
+}
+
+START_TEST(without_memory_there_is_no_task)
+{
+	everywhere(_i, runs_without_memory);
+}
+END_TEST
+
+static void *pins_another(void *arg)
+{
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .flags = GH_TASK_PINNED};
+	gh_group *g = gh_group_new(NULL, 0);
+	must(end_task(gh_task_spawn(same, &o, &o)) == &o);
+	must_eq(gh_own_thread(), 0);
+	must(!gh_task_spawn(same, NULL, &o) && errno == EBUSY);
+	must_eq(gh_go(same, NULL, &o), -EBUSY);
+	must_eq(gh_group_spawn(g, member, NULL, &o), -EBUSY);
+	must_eq(gh_group_free(g), 0);
+	return arg;
+}
+
+START_TEST(who_has_a_kernel_thread_starts_none_that_is_pinned)
+{
+	start_runtime(worker_counts[_i]);
+	on_task(0, pins_another);
+	on(false, pins_another, NULL);
+	pins_another(NULL);
+}
+END_TEST
+
+/* ---- join and detach ------------------------------------------------------------------------ */
+
+static void *joins_itself(void *arg)
+{
+	must_eq(gh_task_join(gh_task_self(), NULL), -EDEADLK);
+	must_eq(gh_task_join_until(gh_task_self(), NULL, 0), -EDEADLK);
+	return arg;
+}
+
+static void *joins(void *task)
+{
+	return end_task(task);
+}
+
+static void *joins_others(void *arg)
+{
+	void *ret = &began;
+	gh_task *t = runs();
+	must_eq(gh_task_join_until(t, &ret, 0), -ETIMEDOUT);
+	must_eq(gh_task_join_until(t, &ret, INT64_MIN), -ETIMEDOUT);
+	must_time_out(at, GH_MS(2), gh_task_join_until(t, &ret, at));
+	must(ret == &began);
+	must(stopped(t) == &stop);
+	t = runs();
+	store_release(&stop, 1u);
+	must_eq(gh_task_join_until(t, NULL, GH_FOREVER), 0);
+	on_task(0, joins_itself);
+	/* Somebody else is at it. */
+	t = runs();
+	gh_task *joiner = gh_task_spawn(joins, t, NULL);
+	until(load_acquire(&t->join) == GHI_TASK_JOINING);
+	must_eq(gh_task_join(t, &ret), -EINVAL);
+	must_eq(gh_task_join_until(t, &ret, 0), -EINVAL);
+	must_eq(gh_task_detach(t), -EINVAL);
+	must(stopped(joiner) == &stop);
+	/* An ended one can be given up, too. */
+	t = gh_task_spawn(same, NULL, NULL);
+	until(load_acquire(&t->ended));
+	must_eq(gh_task_detach(t), 0);
+	refused(t);
+	return arg;
+}
+
+START_TEST(one_joiner_gets_the_result)
+{
+	everywhere(_i, joins_others);
+}
+END_TEST
+
+static gh_task *other;
+static void *is_cancelled_in_join(void *arg)
+{
+	must_eq(gh_task_join(other, NULL), -ECANCELED);
+	must_eq(gh_task_join_until(other, NULL, GH_FOREVER), -ECANCELED);
+	must_eq(gh_task_join_until(other, NULL, 0), -ETIMEDOUT);
+	return arg;
+}
+
+START_TEST(a_cancelled_joiner_leaves_the_handle_as_it_was)
+{
+	start_runtime(worker_counts[_i]);
+	other = runs();
+	gh_task *t = gh_task_spawn(is_cancelled_in_join, NULL, NULL);
+	until(load_acquire(&other->join) == GHI_TASK_JOINING);
+	must_eq(gh_task_cancel(t), 0);
+	end_task(t);
+	must(stopped(other) == &stop);
+}
+END_TEST
+
+static void *panics(void *arg)
+{
+	gh_panic("for %s", (char *)arg);
+}
+
+static void *joins_one_that_failed(void *arg)
+{
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .flags = GH_TASK_RECOVER};
+	void *ret = &o;
+	int err = capture_stderr();
+	gh_task *t = gh_task_spawn(panics, "join", &o);
+	must_eq(gh_task_join(t, &ret), -ENOTRECOVERABLE);
+	must(ret == NULL);
+	must_eq(gh_task_join(t, &ret), -EINVAL);
+	t = gh_task_spawn(panics, "join_until", &o);
+	must_eq(gh_task_join_until(t, NULL, GH_FOREVER), -ENOTRECOVERABLE);
+	must_eq(gh_task_join_until(t, NULL, GH_FOREVER), -EINVAL);
+	const char *said = captured(err);
+	must(strstr(said, "*** panic in task") && strstr(said, ": for join"));
+	return arg;
+}
+
+START_TEST(the_joiner_of_one_that_failed_is_told)
+{
+	everywhere(_i, joins_one_that_failed);
+}
+END_TEST
+
+static void *panics_outside(void *arg)
+{
+	gh_panic("%s", "nobody recovers");
+}
+
+START_TEST(a_panic_of_others_ends_the_process)
+{
+	capture_stderr();
+	everywhere(_i, panics_outside);
+}
+END_TEST
+
+START_TEST(a_fork_s_child_has_no_tasks_but_ended_ones)
+{
+	start_runtime(worker_counts[_i]);
+	gh_task *running = runs(), *over = gh_task_spawn(same, &over, NULL);
+	until(load_acquire(&over->ended));
+	pid_t pid = fork();
+	if (pid == 0) {
+		int priority;
+		refused(running);
+		must_eq(gh_task_cancel(over), 0);
+		must_eq(gh_task_set_deadline(over, 0), -ESRCH);
+		must_eq(gh_task_set_priority(over, 0), -ESRCH);
+		must_eq(gh_task_get_priority(over, &priority), -ESRCH);
+		must(end_task(over) == &over);
+		refused(over);
+		must(end_task(gh_task_spawn(same, &pid, NULL)) == &pid);
+		_exit(0);
+	}
+	int status;
+	must_eq(waitpid(pid, &status, 0), pid);
+	must_eq(status, 0);
+	must(end_task(over) == &over);
+	must(stopped(running) == &stop);
+}
+END_TEST
+
+Suite *suite_native_task(void)
+{
+	Suite *s = suite_create("native_task");
+	add_loop(s, what_is_no_handle_is_refused, PLACES);
+	add_test(s, a_task_knows_itself);
+	add_loop(s, options_without_a_meaning_are_refused, PLACES);
+	add_loop(s, options_are_kept, WORKER_COUNTS);
+	add_loop(s, without_memory_there_is_no_task, PLACES);
+	add_loop(s, who_has_a_kernel_thread_starts_none_that_is_pinned, WORKER_COUNTS);
+	add_loop(s, one_joiner_gets_the_result, PLACES);
+	add_loop(s, a_cancelled_joiner_leaves_the_handle_as_it_was, WORKER_COUNTS);
+	add_loop(s, the_joiner_of_one_that_failed_is_told, PLACES);
+	add_raising_loop(s, a_panic_of_others_ends_the_process, SIGABRT, 5 * WORKER_COUNTS);
+	add_loop(s, a_fork_s_child_has_no_tasks_but_ended_ones, WORKER_COUNTS);
+	return s;
+}

@@ -287,6 +287,8 @@ Suite *suite_native_error(void);
 Suite *suite_native_memory(void);
 Suite *suite_native_timer(void);
 Suite *suite_native_task(void);
+Suite *suite_native_task_opts(void);
+Suite *suite_native_base(void);
 Suite *suite_native_task_ends(void);
 Suite *suite_native_group(void);
 Suite *suite_native_future(void);

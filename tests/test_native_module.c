@@ -1,6 +1,8 @@
 /* Suite of src/native/module.c: versions of a module, by gthreads, light tasks and kernel threads.
  */
 #include <greenhook/module.h>
+#include <greenhook/sched.h>
+#include <limits.h>
 #include <sys/stat.h>
 
 #include "integration/native/lib/handler.h"
@@ -116,21 +118,93 @@ START_TEST(a_bad_file_leaves_the_version_in_use)
 }
 END_TEST
 
-/* start() of another version, which loads in its turn. */
-static int nested;
-static void loads_again(void)
+/* start() of another version, which wants something of its module. */
+static int asked;
+static void starts_in_its_turn(void)
 {
-	nested = gh_module_load(module, HANDLER, NULL, 0);
+	must_eq(gh_module_load(module, HANDLER, NULL, 0), -EDEADLK);
+	must_eq(gh_module_unload(module), -EDEADLK);
+	must_eq(gh_module_free(module), -EDEADLK);
+	asked++;
 }
 
-START_TEST(a_start_that_loads_the_same_module_is_told)
+START_TEST(a_start_that_changes_its_module_is_told)
 {
 	make();
-	host.pause = loads_again;
-	nested = 1;
-	load();
-	must_eq(nested, -EDEADLK);
+	host.pause = starts_in_its_turn;
+	must_eq(gh_module_load(module, HANDLER, NULL, 0), 0);
+	must_eq(asked, 1);
 	must_eq(gh_module_count(module), 1);
+	host.pause = pauses;
+	must_eq(gh_module_free(module), 0);
+}
+END_TEST
+
+static void ends_its_task(void)
+{
+	gh_task_exit(NULL);
+}
+
+static void *loads_what_fails(void *arg)
+{
+	char why[256];
+	make();
+	load();
+	host.pause = ends_its_task;
+	must_eq(gh_module_load(module, HANDLER, why, sizeof(why)), -ENOTRECOVERABLE);
+	must(strstr(why, "ended the task"));
+	host.pause = pauses;
+	gh_module *other = gh_module_new(INTERFACE_OF_TESTS + 1, &host);
+	must_eq(gh_module_load(other, HANDLER, why, sizeof(why)), -EPROTO);
+	must_eq(gh_module_load(other, NULL, why, sizeof(why)), -EINVAL);
+	must(!gh_module_acquire(other) && errno == ENOENT);
+	must_eq(gh_module_free(other), 0);
+	must_eq(gh_module_count(module), 1);
+	gh_module_version *v = gh_module_acquire(module);
+	must_eq(gh_module_number(v), 1); /* the old one stays */
+	must(!gh_module_symbol(v, NULL) && errno == EINVAL);
+	must_eq(gh_module_release(v), 0);
+	must_eq(gh_module_free(module), 0);
+	return arg;
+}
+
+START_TEST(a_start_that_fails_changes_nothing)
+{
+	everywhere(_i, loads_what_fails);
+}
+END_TEST
+
+static void *options_of_tasks(void *arg)
+{
+	struct {
+		gh_task_opts o;
+		long more;
+	} newer = {.o.size = sizeof(newer), .more = 1};
+	make();
+	load();
+	gh_module_version *v = gh_module_acquire(module);
+	gh_task_opts none = {0}, pinned = {GH_TASK_OPTS_SIZE, .flags = GH_TASK_PINNED};
+	must_eq(gh_module_go(v, NULL, NULL, NULL), -EINVAL);
+	must_eq(gh_module_go(v, use_it, NULL, &none), -EINVAL);
+	must_eq(gh_module_go(v, use_it, NULL, &newer.o), -E2BIG);
+	pinned.slot = UINT_MAX;
+	must_eq(gh_module_go(v, use_it, NULL, &pinned), -EINVAL);
+	pinned.slot = 0;
+	if (ghi_self()) {
+		must_eq(gh_own_thread(), 0);
+		must_eq(gh_module_go(v, use_it, NULL, &pinned), -EBUSY);
+	}
+	must_eq(gh_module_unload(module), 0);
+	must_eq(gh_module_drain(module, INT64_MIN), -ETIMEDOUT);
+	must_eq(gh_module_release(v), 0); /* none of these has it */
+	must_eq(gh_module_drain(module, gh_after(GH_S(10))), 0);
+	must_eq(gh_module_free(module), 0);
+	return arg;
+}
+
+START_TEST(a_task_that_is_refused_has_no_version)
+{
+	everywhere(_i, options_of_tasks);
 }
 END_TEST
 
@@ -155,7 +229,9 @@ Suite *suite_native_module(void)
 	add_loop(s, light_tasks_load_as_well, WORKER_COUNTS);
 	add_test(s, what_is_no_module_is_refused);
 	add_test(s, a_bad_file_leaves_the_version_in_use);
-	add_test(s, a_start_that_loads_the_same_module_is_told);
+	add_test(s, a_start_that_changes_its_module_is_told);
+	add_loop(s, a_start_that_fails_changes_nothing, PLACES);
+	add_loop(s, a_task_that_is_refused_has_no_version, PLACES);
 	add_test(s, a_module_that_was_given_up_stays_for_its_users);
 	return s;
 }

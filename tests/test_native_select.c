@@ -235,9 +235,24 @@ START_TEST(a_select_waits_for_channels_and_descriptors_at_once)
 }
 END_TEST
 
+START_TEST(the_macros_make_cases)
+{
+	long x;
+	ch = longs_new(0);
+	gh_case c[] = {GH_SEND(ch.chan, &x), GH_RECV(ch.chan, &x), GH_READABLE(4), GH_WRITABLE(5),
+		       GH_AT(7)};
+	must(c[0].op == GH_CASE_SEND && c[0].chan == ch.chan && c[0].element == &x);
+	must(c[1].op == GH_CASE_RECV && c[1].chan == ch.chan && c[1].element == &x);
+	must(c[2].op == GH_CASE_READABLE && c[2].fd == 4 && !c[2].chan);
+	must(c[3].op == GH_CASE_WRITABLE && c[3].fd == 5);
+	must(c[4].op == GH_CASE_TIME && c[4].at == 7);
+}
+END_TEST
+
 Suite *suite_native_select(void)
 {
 	Suite *s = suite_create("native_select");
+	add_test(s, the_macros_make_cases);
 	add_test(s, a_select_chooses_fairly_among_those_that_are_ready);
 	add_loop(s, a_select_ends_in_time, 2);
 	add_loop(s, selects_on_many_channels_lose_and_double_nothing, 2 * WORKER_COUNTS);

@@ -27,6 +27,7 @@ const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
     [GHI_PARK_SIGNAL] = "signal",	[GHI_PARK_CHILD] = "child",
     [GHI_PARK_LIBC] = "a lock of libc", [GHI_PARK_EVENT] = "event",
     [GHI_PARK_CHANNEL] = "channel",	[GHI_PARK_SELECT] = "select",
+    [GHI_PARK_DISK] = "disk",
 };
 
 /* Ids above every kernel tid (PID_MAX_LIMIT is 2^22) and below glibc's lock flag bits (2^30). */

@@ -54,6 +54,7 @@ enum ghi_reason {
 	GHI_PARK_EVENT,
 	GHI_PARK_CHANNEL,
 	GHI_PARK_SELECT,
+	GHI_PARK_DISK,
 	GHI_PARK_NREASONS,
 };
 extern const char *const ghi_reason_names[GHI_PARK_NREASONS];

@@ -1,9 +1,11 @@
 /* Kernel threads of the runtime's own; see helper.h. */
 #include <dlfcn.h>
+#include <linux/sched.h>
 #include <pthread.h>
 #include <signal.h>
 
 #include "src/base/atomic.h"
+#include "src/base/clock.h"
 #include "src/base/sys.h"
 #include "src/helper.h"
 #include "src/real.h"
@@ -44,6 +46,29 @@ void ghi_helper_after_fork(void)
 	for (int i = 0; i < RUNNING; i++)
 		running[i] = 0;
 	starting = 0;
+}
+
+/* Where many processes compete, the kernel lets those run soon whose slice is short, and a look
+ * lasts microseconds.  (Since Linux 6.12; an older one takes no notice.)  The flag keeps it from
+ * the workers that it makes; it would take a negative nice value from them, too: not then.
+ */
+void ghi_helper_be_prompt(void)
+{
+	struct { /* sched_attr: libc and the kernel's headers define it only one without the other
+		  */
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} a = {0};
+
+	if (ghi_sys(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0 || a.policy != SCHED_NORMAL ||
+	    a.nice < 0)
+		return;
+	a.flags = SCHED_FLAG_RESET_ON_FORK;
+	a.runtime = 100 * GHI_US; /* the shortest there is */
+	ghi_sys(SYS_sched_setattr, 0, &a, 0);
 }
 
 bool ghi_helper_starting(void)

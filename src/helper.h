@@ -13,6 +13,8 @@ int ghi_helper_start(void *(*fn)(void *));
 /* Such a thread, but the monitor, says so when it begins and before it ends. */
 void ghi_helper_begins(void);
 void ghi_helper_ends(void);
+/* The caller is woken soon, also where everybody computes; it must never run for long. */
+void ghi_helper_be_prompt(void);
 /* Is that one of them? */
 bool ghi_helper_is(int tid);
 void ghi_helper_after_fork(void);

@@ -1,7 +1,6 @@
 /* The monitor thread; see monitor.h. */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sched.h>
 #include <stdlib.h>
 
 #include "src/base/probe.h"
@@ -10,6 +9,7 @@
 #include "src/cputime.h"
 #include "src/deadlock.h"
 #include "src/fdtab.h"
+#include "src/disk.h"
 #include "src/helper.h"
 #include "src/monitor.h"
 #include "src/poller.h"
@@ -23,7 +23,6 @@
 #define GHI_SLICE_AGAIN	   (2 * GHI_MS)	 /* for one that used up its slice shortly before */
 #define LONGEST_PERIOD	   (10 * GHI_MS)
 #define QUIET_BEFORE_SLEEP (50 * GHI_MS)
-#define MONITOR_SLICE	   (100 * GHI_US) /* the shortest there is */
 
 struct ghi_monitor_stats ghi_monitor_stats;
 
@@ -242,29 +241,6 @@ static void staff_idle_slots(void)
 	ghi_worker_staff_pinned(true);
 }
 
-/* Where many processes compete, the kernel lets those run soon whose slice is short, and a look
- * lasts microseconds.  (Since Linux 6.12; an older one takes no notice.)  The flag keeps it from
- * the workers that the monitor makes; it would take a negative nice value from them, too: not then.
- */
-static void be_prompt(void)
-{
-	struct { /* sched_attr: libc and the kernel's headers define it only one without the other
-		  */
-		uint32_t size, policy;
-		uint64_t flags;
-		int32_t nice;
-		uint32_t priority;
-		uint64_t runtime, deadline, period;
-	} a = {0};
-
-	if (ghi_sys(SYS_sched_getattr, 0, &a, sizeof(a), 0) < 0 || a.policy != SCHED_NORMAL ||
-	    a.nice < 0)
-		return;
-	a.flags = SCHED_FLAG_RESET_ON_FORK;
-	a.runtime = MONITOR_SLICE;
-	ghi_sys(SYS_sched_setattr, 0, &a, 0);
-}
-
 static void *monitor_main(void *arg)
 {
 	uint64_t period = ghi_config.monitor_us * GHI_US, quiet_since = 0;
@@ -272,7 +248,7 @@ static void *monitor_main(void *arg)
 	mon.mask = ~GHI_SIG_OURS;
 	sys_sigprocmask(SIG_SETMASK, &mon.mask, NULL);
 	ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, "greenhook-mon");
-	be_prompt();
+	ghi_helper_be_prompt();
 	store_release(&mon.tid, sys_gettid());
 	sys_futex_wake((uint32_t *)&mon.tid, 1 << 30);
 	for (;;) {
@@ -287,6 +263,7 @@ static void *monitor_main(void *arg)
 		ghi_fd_sweep(now);
 		uint64_t look_again = ghi_deadlock_look(now);
 		ghi_control_look(now);
+		ghi_disk_look(now);
 		if (ghi_blocked_on) {
 			busy |= ghi_blocked_look(now);
 			if (ghi_blocked_crowded())

@@ -15,6 +15,7 @@
 #include "src/cputime.h"
 #include "src/crash.h"
 #include "src/deadlock.h"
+#include "src/disk.h"
 #include "src/fdtab.h"
 #include "src/lot.h"
 #include "src/metrics.h"
@@ -371,6 +372,7 @@ void ghi_runtime_fork_child(void)
 	ghi_queues_after_fork();
 	ghi_worker_after_fork();
 	ghi_poller_after_fork();
+	ghi_disk_after_fork();
 	ghi_monitor_after_fork();
 	ghi_blocked_after_fork();
 	ghi_control_after_fork();

@@ -46,7 +46,7 @@ static const struct {
 	clone) N(close) N(close_range) N(connect) N(epoll_create1) N(epoll_ctl) N(epoll_pwait)
 	N(eventfd2) N(execve) N(execveat) N(exit) N(exit_group) N(fcntl) N(flock) N(fstat) N(futex)
 	    N(get_robust_list) N(getdents64) N(getpgid) N(getpid) N(getpriority) N(getrusage) N(
-		getsockopt) N(gettid) N(getuid) N(ioctl) N(ioprio_set) N(kill) N(madvise)
+		getsockopt) N(gettid) N(getuid) N(io_uring_enter) N(io_uring_register) N(io_uring_setup) N(ioctl) N(ioprio_set) N(kill) N(madvise)
 		N(membarrier) N(memfd_create) N(mmap) N(mprotect) N(mq_timedreceive) N(mq_timedsend)
 		    N(munmap) N(openat) N(pidfd_open) N(pipe2) N(poll) N(ppoll) N(prctl) N(pread64)
 			N(preadv2) N(prlimit64) N(process_vm_readv) N(pselect6) N(pwritev2) N(read)

@@ -3,7 +3,8 @@
  * Owns: struct gh_dir.  Called by: programs.  Must not know: how a wait is made.
  *
  * A file is always ready: the call is made at once, and holds its kernel thread while the slot goes
- * on.  All else is tried without waiting (RWF_NOWAIT, MSG_DONTWAIT), and waited for.
+ * on, or goes through io_uring (disk.h).  All else is tried without waiting (RWF_NOWAIT,
+ * MSG_DONTWAIT), and waited for.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #include <greenhook/file.h>
 #include "src/base/config.h"
+#include "src/native/disk.h"
 #include "src/native/io.h"
 #include "src/native/memory.h"
 #include "src/native/misuse.h"
@@ -125,8 +127,7 @@ static int64_t at_place(long nr, int fd, char *buf, size_t n, int64_t at)
 		return ghi_misuse(nr == SYS_pread64 ? "gh_pread" : "gh_pwrite", -EINVAL,
 				  "%ld is no place in a file", (long)at);
 	do {
-		long r = GHI_NATIVE_SYSCALL(nr, fd, (long)(buf + done), (long)(n - done),
-					    (long)(at + (int64_t)done));
+		long r = ghi_native_at(nr, fd, buf + done, n - done, at + (int64_t)done);
 		if (r < 0)
 			return done ? (int64_t)done : r;
 		done += (size_t)r;
@@ -148,7 +149,7 @@ int64_t gh_pwrite(int fd, const void *buf, size_t n, int64_t at)
 
 int gh_fsync(int fd)
 {
-	return (int)GHI_NATIVE_SYSCALL(SYS_fsync, fd);
+	return (int)ghi_native_fsync(fd);
 }
 
 int gh_stat(const char *path, struct stat *ret)

@@ -19,5 +19,7 @@ void ghi_native_chan_after_fork(void);
 /* The same, renew.c and memory.c. */
 void ghi_native_renew_after_fork(void);
 void ghi_native_memory_after_fork(void);
+/* The same, disk.c. */
+void ghi_native_disk_after_fork(void);
 
 #endif

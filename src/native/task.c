@@ -411,6 +411,7 @@ void ghi_native_after_fork(struct gh_task *survivor)
 	ghi_native_chan_after_fork();
 	ghi_native_renew_after_fork();
 	ghi_native_memory_after_fork();
+	ghi_native_disk_after_fork();
 	if (kernel) {
 		survivor = ghi_container(ghi_tls.kwait->cancel_word, struct gh_task, cancel);
 		ghi_tls.kwait->lock = 0; /* somebody may have been about to cancel it */

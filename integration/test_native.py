@@ -180,6 +180,13 @@ def test_timers_call_functions(every, native):
     native("timer", env={"GREENHOOK": "0"})
 
 
+# A setgid waited for ever for the kernel's own threads in the process (iou-wrk-), which block all signals.
+@pytest.mark.parametrize("ring", ["0", "1", "2"])
+def test_files_have_the_same_answers_with_and_without_io_uring(every, ring):
+    outputs = {done.out for done in every("disk", env={"GREENHOOK_URING": ring}, timeout=120)}
+    assert len(outputs) == 1
+
+
 # A shutdown in the child woke tasks of the parent's, and locks of groups and futures stayed locked there.
 def test_a_fork_s_child_uses_what_others_were_using(every, native):
     every("fork", timeout=120)

@@ -1,6 +1,7 @@
 /* Kicks of a kernel thread, and functions run on each of them; see signal.h. */
 #include <execinfo.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
@@ -102,6 +103,28 @@ static bool was_asked(int tid)
 	return false;
 }
 
+/* A thread of the kernel's own in this process (iou-wrk-, iou-sqp-): it blocks every signal for
+ * good, and what it does for somebody it does with that one's credentials. */
+static bool is_kernel_s(int tid)
+{
+	enum { PF_IO_WORKER = 0x10, PF_USER_WORKER = 0x4000 };
+	char path[40], text[256];
+
+	ghi_format(path, sizeof(path), "/proc/self/task/%d/stat", tid);
+	long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return false;
+	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
+	ghi_sys(SYS_close, fd);
+	text[n > 0 ? n : 0] = 0;
+	/* "tid (name) S ppid pgrp session tty tpgid flags": the name may hold brackets and blanks.
+	 */
+	char *at = strrchr(text, ')');
+	for (int field = 2; at && field < 9; field++)
+		at = strchr(at + 1, ' ');
+	return at && strtoul(at + 1, NULL, 10) & (PF_IO_WORKER | PF_USER_WORKER);
+}
+
 /* Has one kernel thread run the function and waits for it.  False: it had been asked. */
 static bool ask(int pid, int tid)
 {
@@ -149,7 +172,7 @@ static int ask_listed(int pid)
 			int tid = 0;
 			for (char *c = d->name; *c >= '0' && *c <= '9'; c++)
 				tid = tid * 10 + *c - '0';
-			any |= ask(pid, tid);
+			any |= !was_asked(tid) && !is_kernel_s(tid) && ask(pid, tid);
 		}
 	ghi_sys(SYS_close, fd);
 	return n < 0 ? (int)n : any;

@@ -15,6 +15,7 @@
 #include "src/helper.h"
 #include "src/own.h"
 #include "src/runtime.h"
+#include "src/sanitizer.h"
 #include "src/stack.h"
 #include "src/sync/sync.h"
 #include "src/tls.h"
@@ -157,6 +158,8 @@ EXPORT int __libc_start_main(ghi_main_fn f, int c, char **v, ghi_void_fn i, ghi_
 			     ghi_void_fn rf, void *se)
 {
 	program.fn = f;
+	if (ghi_config.enabled)
+		rf = ghi_sanitizer_before_end(rf);
 	return REAL(__libc_start_main)(ghi_config.enabled ? main_frame : f, c, v, i, fi, rf, se);
 }
 

@@ -4,6 +4,7 @@
 #include "src/cancel.h"
 #include "src/park.h"
 #include "src/real.h"
+#include "src/sanitizer.h"
 #include "src/sched.h"
 #include "src/signal.h"
 
@@ -43,6 +44,7 @@ void ghi_cancel_point(struct ghi_gthread *self)
 		return;
 	}
 	self->result = PTHREAD_CANCELED;
+	ghi_sanitizer_unwinds();
 	ghi_real_pthread_exit(PTHREAD_CANCELED);
 }
 

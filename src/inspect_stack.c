@@ -8,6 +8,7 @@
  */
 #include <string.h>
 
+#include "src/base/copy.h"
 #include "src/inspect.h"
 #include "src/tls.h"
 #include "src/unwind.h"
@@ -187,7 +188,7 @@ void ghi_inspect_stack_of(const struct ghi_gthread *g, struct ghi_inspect_stack 
 		return;
 	size_t bytes = hi - sp < COPY ? hi - sp : COPY;
 	if (in_place)
-		memcpy(stacks.copy, (void *)sp, bytes); // NOLINT: where it left its stack
+		ghi_copy_raw(stacks.copy, (void *)sp, bytes); // NOLINT: where it left its stack
 	else
 		bytes = ghi_unwind_read(sp, stacks.copy, bytes);
 	if (bytes < GHI_FRAME_SIZE)

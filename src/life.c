@@ -11,6 +11,7 @@
 #include "src/lot.h"
 #include "src/own.h"
 #include "src/runtime.h"
+#include "src/sanitizer.h"
 #include "src/sched.h"
 #include "src/signal.h"
 #include "src/sync/sync.h"
@@ -75,6 +76,8 @@ void ghi_life_entry(void *arg)
 		memset(outermost.__pad, 0, sizeof(outermost.__pad));
 		__pthread_register_cancel(&outermost);
 		self->result = self->start(self->arg);
+	} else {
+		ghi_sanitizer_unwound(self->stack_lo);
 	}
 	if (!ghi_self()) { /* a fork's child, whose only thread this is */
 		ghi_tls_exit();

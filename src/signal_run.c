@@ -14,6 +14,7 @@
 #include <string.h>
 #include <ucontext.h>
 
+#include "src/base/copy.h"
 #include "src/cancel.h"
 #include "src/sched.h"
 #include "src/signal_int.h"
@@ -180,7 +181,7 @@ static _Noreturn void move_frame(struct ghi_gthread *self, bool onstack, int sig
 	char *to = sp - size;
 	to -= ((uintptr_t)to - (uintptr_t)frame) & 63; /* fp state wants its alignment kept */
 	ptrdiff_t by = to - frame;
-	memcpy(to, frame, size);
+	ghi_copy_raw(to, frame, size);
 	uc = (ucontext_t *)((char *)uc + by);
 	info = (siginfo_t *)((char *)info + by);
 	if (uc->uc_mcontext.fpregs)

@@ -5,6 +5,7 @@
 #include <string.h>
 #include <sys/uio.h>
 
+#include "src/base/copy.h"
 #include "src/base/sys.h"
 #include "src/unwind.h"
 
@@ -38,7 +39,7 @@ static size_t read_by_probing(uintptr_t from, char *to, size_t size)
 		size_t n = 4096 - at % 4096 < size - done ? 4096 - at % 4096 : size - done;
 		if (ghi_sys(SYS_rt_sigprocmask, 77, (at & ~7ul), NULL, 8) != -EINVAL)
 			break;
-		memcpy(to + done, (void *)at, n); // NOLINT: it was readable just now
+		ghi_copy_raw(to + done, (void *)at, n); // NOLINT: it was readable just now
 		done += n;
 	}
 	return done;

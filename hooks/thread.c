@@ -108,8 +108,13 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		g->flags |= GHI_G_SCHED;
 		r = ghi_priority_explicit(g, attr.policy, attr.priority);
 	}
-	if (r == 0 && self && self->own && !ghi_worker_start_own(g))
+	struct ghi_making *making = ghi_tls.making;
+	if (making && making->attr == a) {
+		ghi_tls.making = NULL;
+		r = -making->prepare(making, g);
+	} else if (r == 0 && self && self->own && !ghi_worker_start_own(g)) {
 		r = EAGAIN; /* it inherits what belongs to the creator's kernel thread */
+	}
 	if (r) {
 		ghi_gthread_recycle(g);
 		return r;

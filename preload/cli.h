@@ -113,6 +113,7 @@ struct elf_facts {
 	bool is_go;	  /* carries Go's build information */
 	char interp[PATH_MAX]; /* PT_INTERP */
 	char soname[64];       /* DT_SONAME, cut short if longer */
+	char sanitizer[64];    /* the runtime of one that it needs as a shared library */
 	char shebang[256];     /* as much of the line as the kernel reads */
 };
 

@@ -236,6 +236,8 @@ static void print_facts(const struct diagnosis *d)
 	if (f->has_interp)
 		printf("  imports pthread_create: %s\n",
 		       f->imports_threads ? "yes" : "no (a library it loads may)");
+	if (f->sanitizer[0])
+		printf("  a sanitizer's runtime comes first in LD_PRELOAD: %s\n", f->sanitizer);
 	if (d->outlook <= OUTLOOK_PARTLY)
 		libc_calls_print();
 }

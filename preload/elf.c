@@ -157,6 +157,51 @@ static void read_symbols(const struct image *image, const struct dynamic *dyn,
 	}
 }
 
+/* A name of the string table, cut short to what `ret` holds. */
+static void read_name(const struct image *image, const struct dynamic *dyn, uint64_t index,
+		      char *ret, size_t size)
+{
+	uint64_t at = offset_of(image, dyn->strtab) + index;
+	ret[0] = 0;
+	if (!index || index >= dyn->strsz)
+		return;
+	for (size_t i = 0; i + 1 < size; i++) {
+		ret[i + 1] = 0;
+		if (!get(image, at + i, ret + i, 1))
+			ret[i] = 0;
+		if (!ret[i])
+			return;
+	}
+}
+
+/* Their runtimes want to be loaded before all other libraries. */
+static bool is_sanitizer(const char *name)
+{
+	static const char *const names[] = {"libasan.so",	"libtsan.so",
+					    "liblsan.so",	"libhwasan.so",
+					    "libclang_rt.asan", "libclang_rt.hwasan"};
+	for (size_t i = 0; i < sizeof(names) / sizeof(*names); i++)
+		if (strncmp(name, names[i], strlen(names[i])) == 0)
+			return true;
+	return false;
+}
+
+static void read_needed(const struct image *image, const Elf64_Phdr *ph, const struct dynamic *dyn,
+			struct elf_facts *ret)
+{
+	Elf64_Dyn entry;
+	for (uint64_t at = 0; at + sizeof(entry) <= ph->p_filesz; at += sizeof(entry)) {
+		char name[sizeof(ret->sanitizer)];
+		if (!get(image, ph->p_offset + at, &entry, sizeof(entry)) || entry.d_tag == DT_NULL)
+			return;
+		if (entry.d_tag != DT_NEEDED)
+			continue;
+		read_name(image, dyn, entry.d_un.d_val, name, sizeof(name));
+		if (is_sanitizer(name))
+			memcpy(ret->sanitizer, name, sizeof(name));
+	}
+}
+
 /* Go leaves a section `.go.buildinfo`; without section headers, its magic still starts a
  * 16-byte aligned block early in the first writable segment (as debug/buildinfo looks for it). */
 static bool find_go(const struct image *image)
@@ -208,6 +253,7 @@ static void read_shebang(const struct image *image, struct elf_facts *ret)
 static const char *read_native(struct image *image, struct elf_facts *ret)
 {
 	struct dynamic dyn = {0};
+	Elf64_Phdr dynamic = {0};
 	const Elf64_Ehdr *h = &image->header;
 	if (h->e_phentsize != sizeof(Elf64_Phdr) || h->e_phnum == 0 || h->e_phnum > PHDRS_MAX)
 		return "its program headers are unusable";
@@ -224,6 +270,7 @@ static const char *read_native(struct image *image, struct elf_facts *ret)
 		}
 		if (ph.p_type == PT_DYNAMIC && !ret->has_dynamic) {
 			damage = read_dynamic(image, &ph, &dyn);
+			dynamic = ph;
 			ret->has_dynamic = true;
 		}
 		if (damage)
@@ -232,12 +279,8 @@ static const char *read_native(struct image *image, struct elf_facts *ret)
 	ret->is_pie = dyn.flags_1 & DF_1_PIE;
 	read_symbols(image, &dyn, ret);
 	ret->is_go = find_go(image);
-	if (dyn.soname && dyn.soname < dyn.strsz) {
-		uint64_t at = offset_of(image, dyn.strtab) + dyn.soname;
-		for (size_t i = 0; i + 1 < sizeof(ret->soname); i++)
-			if (!get(image, at + i, ret->soname + i, 1) || !ret->soname[i])
-				break;
-	}
+	read_name(image, &dyn, dyn.soname, ret->soname, sizeof(ret->soname));
+	read_needed(image, &dynamic, &dyn, ret);
 	return NULL;
 }
 

@@ -188,24 +188,27 @@ static bool find_library(char ret_path[PATH_MAX])
 	return false;
 }
 
-/* Puts the library first in LD_PRELOAD and keeps what was there. */
-static bool prepend_preload(const char *library)
+/* Puts the library first in LD_PRELOAD, behind the runtime of a sanitizer only, and keeps what was
+ * there. */
+static bool prepend_preload(const char *library, const char *sanitizer)
 {
+	char entries[PATH_MAX + 64];
 	if (strpbrk(library, " :")) {
 		fprintf(stderr,
 			"greenhook: %s: LD_PRELOAD cannot express a path with a space or a colon\n",
 			library);
 		return false;
 	}
+	snprintf(entries, sizeof(entries), "%s%s%s", sanitizer, *sanitizer ? ":" : "", library);
 	const char *old = getenv("LD_PRELOAD");
-	size_t length = strlen(library);
+	size_t length = strlen(entries);
 	/* Nested use: already first. */
-	if (old && strncmp(old, library, length) == 0 &&
+	if (old && strncmp(old, entries, length) == 0 &&
 	    (!old[length] || strchr(" :", old[length])))
 		return true;
 	char *value = NULL;
 	bool ok =
-	    asprintf(&value, "%s%s%s", library, old && *old ? ":" : "", old ? old : "") >= 0 &&
+	    asprintf(&value, "%s%s%s", entries, old && *old ? ":" : "", old ? old : "") >= 0 &&
 	    setenv("LD_PRELOAD", value, 1) == 0;
 	if (!ok)
 		fprintf(stderr, "greenhook: out of memory\n");
@@ -213,10 +216,11 @@ static bool prepend_preload(const char *library)
 	return ok;
 }
 
-static bool set_environment(const struct options *options, bool preload)
+static bool set_environment(const struct options *options, const struct elf_facts *facts)
 {
 	char library[PATH_MAX];
-	if (preload && (!find_library(library) || !prepend_preload(library)))
+	if (!facts->has_runtime &&
+	    (!find_library(library) || !prepend_preload(library, facts->sanitizer)))
 		return false;
 	bool ok = true;
 	if (options->workers)
@@ -253,7 +257,7 @@ int run_main(int argc, char **argv)
 	if (d.outlook == OUTLOOK_NATIVE)
 		fprintf(stderr, "greenhook: %s: %s; running it natively\n", argv[program],
 			d.reason);
-	else if (!set_environment(&options, !d.facts.has_runtime))
+	else if (!set_environment(&options, &d.facts))
 		return EXIT_SELF;
 
 	execv(path, argv + program);

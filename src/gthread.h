@@ -224,6 +224,7 @@ struct ghi_tls {
 	struct ghi_kwait *kwait;    /* kwait.h: a task on a kernel thread; NULL: no task */
 	uint64_t
 	    held_back; /* of a kernel thread that is no worker: blocked until the bracket ends */
+	struct ghi_making *making; /* life.h */
 };
 extern __thread struct ghi_tls ghi_tls __attribute__((tls_model("initial-exec")));
 
@@ -294,7 +295,7 @@ struct ghi_gthread_attr {
 	size_t guard_size;
 	char *stack_addr; /* lowest byte of a stack the program owns, or NULL */
 	bool detached;
-	bool native; /* a worker's own context */
+	bool native;	     /* a worker's own context */
 	bool explicit_sched; /* policy and priority are not inherited */
 	int policy, priority;
 	bool bind;

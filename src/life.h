@@ -22,4 +22,12 @@ void ghi_life_begin(struct ghi_gthread *g, uint64_t mask);
 /* The running gthread ends: destructors, then the switch that does not return. */
 _Noreturn void ghi_life_end(struct ghi_gthread *self);
 
+/* A pthread_create by the runtime on behalf of somebody else (ghi_tls.making): what is to be done
+ * with the gthread before it begins.  attr: tells that creation from others, which the sanitizer
+ * that is asked may make first. */
+struct ghi_making {
+	const void *attr;
+	int (*prepare)(struct ghi_making *, struct ghi_gthread *); /* 0 or -errno */
+};
+
 #endif

@@ -3,6 +3,7 @@
  * Owns: the life of a task between its two references.  Called by: programs, life.c through
  * ghi_task_ops.  Must not know: groups' members, hooks.
  */
+#include <dlfcn.h>
 #include <errno.h>
 #include <greenhook/error.h>
 #include <limits.h>
@@ -17,6 +18,7 @@
 #include "src/native/task_int.h"
 #include "src/real.h"
 #include "src/runtime.h"
+#include "src/sanitizer.h"
 #include "src/sched.h"
 #include "src/stack.h"
 
@@ -147,25 +149,11 @@ void ghi_task_findable(gh_task *t)
 		gh_task_cancel(t);
 }
 
-/* On a gthread, which does not run yet. */
-static int start_green(gh_task *t, const gh_task_opts *o)
+/* The gthread, which does not run yet, becomes the task's; or it is to be given back. */
+static int take_gthread(gh_task *t, struct ghi_gthread *g, const gh_task_opts *o)
 {
 	struct ghi_gthread *self = ghi_self();
-	bool pinned = o->flags & GH_TASK_PINNED;
-	if (pinned && o->slot >= ghi_nslots)
-		return -EINVAL;
-	if (pinned && self && self->own)
-		return -EBUSY;
-	struct ghi_gthread_attr attr = {
-	    .stack_size = o->stack_size, .guard_size = GHI_PAGE, .detached = true};
-	struct ghi_gthread *g =
-	    o->flags & GH_TASK_OWN_TLS
-		? ghi_gthread_new(&attr, t->fn, t->arg, ghi_life_entry)
-		: ghi_gthread_new_light(o->stack_size, t->fn, t->arg, ghi_life_entry_light);
 
-	if (!g)
-		return -EAGAIN;
-	ghi_life_inherit(g, self);
 	if (o->name) {
 		memset(g->name, 0, sizeof(g->name));
 		memcpy(g->name, o->name, strnlen(o->name, sizeof(g->name) - 1));
@@ -174,7 +162,7 @@ static int start_green(gh_task *t, const gh_task_opts *o)
 	g->task = t;
 	g->cancel_word = &t->cancel;
 	g->level = (int8_t)o->priority;
-	g->pin = pinned ? (uint16_t)(o->slot + 1) : 0;
+	g->pin = o->flags & GH_TASK_PINNED ? (uint16_t)(o->slot + 1) : 0;
 	t->g = g;
 	int r = t->group ? ghi_group_enter(t->group, t) : 0;
 	if (!r && self && self->own && !ghi_worker_start_own(g)) {
@@ -190,9 +178,75 @@ static int start_green(gh_task *t, const gh_task_opts *o)
 		t->g = NULL;
 		ghi_unlock(&t->lock);
 		g->task = NULL;
-		ghi_gthread_recycle(g);
 		ghi_nosig_leave();
+		return r;
 	}
+	if (t->deadline != GHI_NEVER)
+		gh_task_set_deadline(t, (gh_time)t->deadline);
+	ghi_task_findable(t);
+	return 0;
+}
+
+struct known {
+	struct ghi_making making;
+	gh_task *t;
+	const gh_task_opts *o;
+	int r;
+};
+
+static int prepare_known(struct ghi_making *m, struct ghi_gthread *g)
+{
+	struct known *k = ghi_container(m, struct known, making);
+	return k->r = take_gthread(k->t, g, k->o);
+}
+
+/* By the program's pthread_create, which is a sanitizer's: its code has to run on a thread that the
+ * sanitizer knows, and so on a thread block of its own. */
+static int start_known(gh_task *t, const gh_task_opts *o)
+{
+	enum { LEAST = 256 << 10 }; /* their frames are larger */
+	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+	pthread_attr_t attr;
+	pthread_t thread;
+	struct known k = {{&attr, prepare_known}, t, o, 0};
+
+	create = (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
+	pthread_attr_init(&attr);
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	if (o->stack_size)
+		pthread_attr_setstacksize(&attr, o->stack_size > LEAST ? o->stack_size : LEAST);
+	ghi_tls.making = &k.making;
+	int r = create(&thread, &attr, t->fn, t->arg);
+	ghi_tls.making = NULL;
+	pthread_attr_destroy(&attr);
+	return k.r ? k.r : r ? -EAGAIN : 0;
+}
+
+static int start_green(gh_task *t, const gh_task_opts *o)
+{
+	struct ghi_gthread *self = ghi_self();
+	bool pinned = o->flags & GH_TASK_PINNED;
+	if (pinned && o->slot >= ghi_nslots)
+		return -EINVAL;
+	if (pinned && self && self->own)
+		return -EBUSY;
+	if (ghi_sanitizer_knows_threads())
+		return start_known(t, o);
+	struct ghi_gthread_attr attr = {
+	    .stack_size = o->stack_size, .guard_size = GHI_PAGE, .detached = true};
+	struct ghi_gthread *g =
+	    o->flags & GH_TASK_OWN_TLS
+		? ghi_gthread_new(&attr, t->fn, t->arg, ghi_life_entry)
+		: ghi_gthread_new_light(o->stack_size, t->fn, t->arg, ghi_life_entry_light);
+
+	if (!g)
+		return -EAGAIN;
+	ghi_life_inherit(g, self);
+	int r = take_gthread(t, g, o);
+	if (r)
+		ghi_gthread_recycle(g);
+	else
+		ghi_life_begin(g, ghi_life_mask(self));
 	return r;
 }
 
@@ -246,15 +300,10 @@ int ghi_task_start(const struct ghi_task_start *s, gh_task **ret)
 	fetch_add_relaxed(&ghi_tasks_alive, 1u);
 	*ret = t;
 	/* With GH_TASK_DETACHED t may be gone when it has begun. */
-	if (!ghi_runtime_ensure()) {
+	if (ghi_runtime_ensure())
+		r = start_green(t, &o);
+	else
 		r = o.flags & GH_TASK_PINNED ? -EINVAL : ghi_task_start_kernel(t, &o);
-	} else if (!(r = start_green(t, &o))) {
-		struct ghi_gthread *g = t->g;
-		if (t->deadline != GHI_NEVER)
-			gh_task_set_deadline(t, (gh_time)t->deadline);
-		ghi_task_findable(t);
-		ghi_life_begin(g, ghi_life_mask(ghi_self()));
-	}
 	if (r) {
 		store_release(&t->magic, 0u);
 		ghi_task_free(t);

@@ -2,7 +2,6 @@
  * return, jump, exit, cancellation and handlers, stacks that are used again, blocks that only a
  * parked thread's stack names.  Built with -fsanitize=address it prints one line per kind, and
  * nothing is reported. */
-#define _GNU_SOURCE
 #include <alloca.h>
 #include <pthread.h>
 #include <setjmp.h>
@@ -134,7 +133,7 @@ static void *returns(void *arg)
 static void reuse(void)
 {
 	long sum = 0;
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 100; i++) {
 		pthread_t t[3];
 		must(pthread_create(&t[0], NULL, returns, (void *)1));
 		must(pthread_create(&t[1], NULL, exits, NULL));
@@ -150,7 +149,7 @@ static void reuse(void)
 static void cancelled(void)
 {
 	int ended = 0;
-	for (int i = 0; i < 400; i++) {
+	for (int i = 0; i < 100; i++) {
 		pthread_t t[3];
 		for (int k = 0; k < 3; k++)
 			must(pthread_create(&t[k], NULL, k & 1 ? returns : is_cancelled, NULL));
@@ -344,6 +343,69 @@ static void held(void)
 	printf("held\n");
 }
 
+/* ---- many at once ------------------------------------------------------------------------------
+ */
+
+static pthread_mutex_t gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t opened = PTHREAD_COND_INITIALIZER;
+static int open_now, waiting;
+
+__attribute__((noinline)) static long queue_up(int n)
+{
+	volatile char a[100];
+	memset((char *)a, n, sizeof(a));
+	if (n)
+		return queue_up(n - 1) + a[n] - n;
+	pthread_mutex_lock(&gate);
+	waiting++;
+	while (!open_now)
+		pthread_cond_wait(&opened, &gate);
+	pthread_mutex_unlock(&gate);
+	return 1;
+}
+
+static void *queues_up(void *arg)
+{
+	(void)arg;
+	return (void *)queue_up(10);
+}
+
+static void many(void)
+{
+	enum { MANY = 1000 };
+	static pthread_t t[MANY];
+	long sum = 0;
+	for (int i = 0; i < MANY; i++)
+		must(pthread_create(&t[i], NULL, queues_up, NULL));
+	pthread_mutex_lock(&gate);
+	open_now = 1;
+	pthread_cond_broadcast(&opened);
+	pthread_mutex_unlock(&gate);
+	for (int i = 0; i < MANY; i++)
+		sum += (long)joined(t[i]);
+	printf("many: %ld\n", sum);
+}
+
+/* ---- until its input ends -----------------------------------------------------------------------
+ */
+
+static void stays(void)
+{
+	pthread_t t[20];
+	char c;
+	for (int i = 0; i < 20; i++)
+		must(pthread_create(&t[i], NULL, queues_up, NULL));
+	for (int all = 0; !all; sched_yield()) {
+		pthread_mutex_lock(&gate);
+		all = waiting == 20;
+		pthread_mutex_unlock(&gate);
+	}
+	puts("waits");
+	fflush(stdout);
+	while (read(0, &c, 1) == 1)
+		;
+}
+
 static void forked(void)
 {
 	pthread_t t;
@@ -358,7 +420,7 @@ int main(int argc, char **argv)
 		void (*run)(void);
 	} kinds[] = {{"reuse", reuse}, {"cancelled", cancelled}, {"handlers", handlers},
 		     {"given", given}, {"values", values},	 {"forked", forked},
-		     {"held", held}};
+		     {"many", many},   {"stays", stays},	 {"held", held}};
 	must(pipe(silent));
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++)
 		for (int k = 1; k < argc; k++)

@@ -347,6 +347,7 @@ def test_stack_overflow_in_a_light_task_is_reported(run):
 LOOKS_AT_THE_BLOCK = {
     "entry": "the helper's first code: a kernel thread of libc's",
     "enter_block": "the start, on main",
+    "fakes_of": "signals blocked; nothing parks before it is put back",
     "fill_head": "makes a block out of the creator's",
     "ghi_hold": "a light gthread is not in the list",
     "ghi_held_drop": "signals deferred; a light gthread is not in the list",

@@ -44,17 +44,18 @@ static const struct {
 #define N(name) {SYS_##name, #name},
     N(accept) N(accept4) N(alarm) N(arch_prctl) N(capget) N(clock_gettime) N(clock_nanosleep) N(
 	clone) N(close) N(close_range) N(connect) N(epoll_create1) N(epoll_ctl) N(epoll_pwait)
-	N(eventfd2) N(execve) N(execveat) N(exit) N(exit_group) N(fcntl) N(flock) N(fstat) N(futex)
-	    N(get_robust_list) N(getdents64) N(getpgid) N(getpid) N(getpriority) N(getrusage) N(
-		getsockopt) N(gettid) N(getuid) N(io_uring_enter) N(io_uring_register) N(io_uring_setup) N(ioctl) N(ioprio_set) N(kill) N(madvise)
-		N(membarrier) N(memfd_create) N(mmap) N(mprotect) N(mq_timedreceive) N(mq_timedsend)
-		    N(munmap) N(openat) N(pidfd_open) N(pipe2) N(poll) N(ppoll) N(prctl) N(pread64)
-			N(preadv2) N(prlimit64) N(process_vm_readv) N(pselect6) N(pwritev2) N(read)
-			    N(readlinkat) N(readv) N(recvfrom) N(recvmmsg) N(recvmsg) N(rseq) N(
-				rt_sigaction) N(rt_sigpending) N(rt_sigprocmask) N(rt_sigqueueinfo)
-				N(rt_sigtimedwait) N(rt_tgsigqueueinfo) N(sched_get_priority_max) N(
-				    sched_get_priority_min) N(sched_getaffinity) N(sched_getattr)
-				    N(sched_getparam) N(sched_getscheduler) N(sched_rr_get_interval)
+	N(eventfd2) N(execve) N(execveat) N(exit) N(exit_group) N(fcntl) N(flock) N(fstat) N(
+	    futex) N(get_robust_list) N(getdents64) N(getpgid) N(getpid) N(getpriority) N(getrusage)
+	    N(getsockopt) N(gettid) N(getuid) N(io_uring_enter) N(io_uring_register) N(
+		io_uring_setup) N(ioctl) N(ioprio_set) N(kill) N(madvise) N(membarrier)
+		N(memfd_create) N(mmap) N(mprotect) N(mq_timedreceive) N(mq_timedsend) N(munmap) N(
+		    openat) N(pidfd_open) N(pipe2) N(poll) N(ppoll) N(prctl) N(pread64) N(preadv2)
+		    N(prlimit64) N(process_vm_readv) N(pselect6) N(pwritev2) N(read) N(readlinkat)
+			N(readv) N(recvfrom) N(recvmmsg) N(recvmsg) N(rseq) N(rt_sigaction) N(
+			    rt_sigpending) N(rt_sigprocmask) N(rt_sigqueueinfo) N(rt_sigtimedwait)
+			    N(rt_tgsigqueueinfo) N(sched_get_priority_max) N(sched_get_priority_min)
+				N(sched_getaffinity) N(sched_getattr) N(sched_getparam)
+				    N(sched_getscheduler) N(sched_rr_get_interval)
 					N(sched_setaffinity) N(sched_setscheduler) N(sched_yield)
 					    N(sendfile) N(sendmmsg) N(sendmsg) N(sendto) N(setgid)
 						N(setpriority) N(sigaltstack) N(signalfd4) N(socket)

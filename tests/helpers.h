@@ -286,6 +286,7 @@ Suite *suite_native_module(void);
 Suite *suite_native_error(void);
 Suite *suite_native_memory(void);
 Suite *suite_native_timer(void);
+Suite *suite_disk(void);
 Suite *suite_native_task(void);
 Suite *suite_native_task_opts(void);
 Suite *suite_native_base(void);

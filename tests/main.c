@@ -39,6 +39,7 @@ static Suite *(*const suites[])(void) = {
     suite_native_error,
     suite_native_memory,
     suite_native_timer,
+    suite_disk,
     suite_native_send,
     suite_native_late,
     suite_turns,

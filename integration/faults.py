@@ -25,9 +25,9 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 LIBRARY = ROOT / "build" / "faults" / "libgreenhook.so"
 PROGRAM = ROOT / "build" / "programs" / "faults"
-WORKLOADS = ["threads", "sockets", "files", "sleeps", "signals", "processes", "names", "progress"]
+WORKLOADS = ["threads", "sockets", "files", "sleeps", "signals", "processes", "names", "progress", "disk"]
 ERRORS = ["EINTR", "EAGAIN", "ENOMEM", "EMFILE", "ENOSYS", "EPERM"]
-SETTINGS = {"GREENHOOK_WORKERS": "2", "GREENHOOK_IDLE_MS": "20"}
+SETTINGS = {"GREENHOOK_WORKERS": "2", "GREENHOOK_IDLE_MS": "20", "GREENHOOK_URING": "2"}
 LIMIT = 10  # seconds; the slowest workload takes half a second
 
 Site = collections.namedtuple("Site", "call function kind calls failed")

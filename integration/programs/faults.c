@@ -4,6 +4,7 @@
  * CALL: TEXT" and status 3, as a careful program would; a fact that is wrong is a FAIL and
  * status 1. So the runner can tell an error that was reported from a byte that was lost.
  */
+#include <dlfcn.h>
 #include <fcntl.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -575,14 +576,84 @@ static void progress(void)
 	puts("ok   all got on");
 }
 
+/* ---- disk: the native API's files, where there is one ---------------------------------------- */
+
+static int64_t (*do_pwrite)(int, const void *, size_t, int64_t);
+static int64_t (*do_pread)(int, void *, size_t, int64_t);
+static int (*do_fsync)(int);
+
+/* -errno, as the API has it */
+static int64_t plain_pwrite(int fd, const void *buf, size_t n, int64_t at)
+{
+	ssize_t r = pwrite(fd, buf, n, at);
+	return r < 0 ? -errno : r;
+}
+
+static int64_t plain_pread(int fd, void *buf, size_t n, int64_t at)
+{
+	ssize_t r = pread(fd, buf, n, at);
+	return r < 0 ? -errno : r;
+}
+
+static int plain_fsync(int fd)
+{
+	return fsync(fd) < 0 ? -errno : 0;
+}
+
+#define NEED_NATIVE(name, want, call)                                                              \
+	do {                                                                                       \
+		int64_t r_ = (call);                                                               \
+		if (r_ < 0)                                                                        \
+			report(name, (int)-r_);                                                    \
+		QUIET(r_ == (want));                                                               \
+	} while (0)
+
+static int disk_file;
+
+static void *use_disk(void *arg)
+{
+	int64_t at = (int64_t)(intptr_t)arg * 100;
+	char line[100], seen[100];
+	for (int round = 0; round < 4; round++) {
+		memset(line, 'a' + (int)(at / 100 + round) % 26, sizeof(line));
+		NEED_NATIVE("gh_pwrite", 100, do_pwrite(disk_file, line, sizeof(line), at));
+		NEED_NATIVE("gh_fsync", 0, do_fsync(disk_file));
+		NEED_NATIVE("gh_pread", 100, do_pread(disk_file, seen, sizeof(seen), at));
+		QUIET(!memcmp(line, seen, sizeof(line)));
+	}
+	return NULL;
+}
+
+static void disk(void)
+{
+	char path[] = "/var/tmp/faults.XXXXXX";
+	do_pwrite = (__typeof__(do_pwrite))dlsym(RTLD_DEFAULT, "gh_pwrite");
+	do_pread = (__typeof__(do_pread))dlsym(RTLD_DEFAULT, "gh_pread");
+	do_fsync = (__typeof__(do_fsync))dlsym(RTLD_DEFAULT, "gh_fsync");
+	if (!do_pwrite || !do_pread || !do_fsync) {
+		do_pwrite = plain_pwrite;
+		do_pread = plain_pread;
+		do_fsync = plain_fsync;
+	}
+	NEED((disk_file = mkostemp(path, O_DSYNC)) >= 0);
+	unlink(path);
+	for (int i = 0; i < 3; i++) { /* the ring is there from the second on */
+		together(use_disk, MANY);
+		sleep_ms(2);
+	}
+	NEED(setgid(getgid()) == 0);
+	close(disk_file);
+	puts("ok   all is on the disk");
+}
+
 int main(int argc, char **argv)
 {
 	static const struct {
 		const char *name;
 		void (*run)(void);
-	} modes[] = {{"threads", threads}, {"sockets", sockets},  {"files", files},
-		     {"sleeps", sleeps},   {"signals", signals},  {"processes", processes},
-		     {"names", names},	   {"progress", progress}};
+	} modes[] = {{"threads", threads}, {"sockets", sockets},   {"files", files},
+		     {"sleeps", sleeps},   {"signals", signals},   {"processes", processes},
+		     {"names", names},	   {"progress", progress}, {"disk", disk}};
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	for (size_t i = 0; argc > 1 && i < sizeof(modes) / sizeof(*modes); i++)
 		if (!strcmp(argv[1], modes[i].name)) {

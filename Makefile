@@ -156,7 +156,7 @@ $(B)/bench/%: bench/%.c bench/http.h bench/bench.h
 $(B)/bench/raw_switch: bench/raw_switch.c bench/bench.h $(B)/obj/src/arch/$(ARCH)/switch.o $(B)/obj/src/arch/$(ARCH)/ctx.o
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -I. -o $@ $(filter %.c %.o,$^)
+	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -I. $(if $(SAN),-fsanitize=$(SAN)) -o $@ $(filter %.c %.o,$^)
 
 include tests/tests.mk
 

@@ -10,6 +10,7 @@
 
 #include "hooks/hook.h"
 #include "hooks/priority.h"
+#include "src/handover.h"
 #include "src/life.h"
 #include "src/lot.h"
 #include "src/helper.h"
@@ -188,6 +189,13 @@ static bool waits_for(struct ghi_gthread *g, struct ghi_gthread *self)
 		 (GHI_CANCEL_REQUESTED | GHI_CANCEL_EXITING | GHI_CANCEL_ENDED));
 }
 
+static void let_it_run(void *arg)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (self)
+		ghi_handover_to(self, ghi_container(arg, struct ghi_gthread, join));
+}
+
 /* wait: false for tryjoin. */
 static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 		const struct timespec *at)
@@ -217,6 +225,7 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 		}
 		struct ghi_lot_wait w = {.key = &g->join,
 					 .validate = not_ended,
+					 .before_park = let_it_run,
 					 .arg = &g->join,
 					 .deadline = deadline,
 					 .why = GHI_PARK_JOIN};

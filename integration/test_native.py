@@ -465,6 +465,19 @@ def test_priorities_and_pinning_at_once(every):
     every("prio", "stress", "3", timeout=120)
 
 
+def test_whoever_waits_for_what_has_not_begun_lets_it_run(every, native):
+    every("handover", timeout=120)
+    native("handover", env={"GREENHOOK": "0"}, timeout=120)
+
+
+def test_others_have_turns_while_two_hand_over_to_each_other(every):
+    every("handover", "turns", timeout=120)
+
+
+def test_hand_over_stress(every):
+    every("handover", "stress", "3", timeout=120)
+
+
 def test_priorities_where_tasks_are_kernel_threads(native):
     native("prio", "kernel", env={"GREENHOOK": "0"})
 

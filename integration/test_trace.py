@@ -146,7 +146,7 @@ def test_a_program_that_hangs(green, tmp_path, workers):
     ran = events(trace, "B")
     assert ran and len({e["args"]["gthread"] for e in ran}) <= 4
     ends = {(e["tid"]): e["ts"] for e in events(trace, "E")}
-    assert max(ends.values()) >= 490000
+    assert max(ends.values()) >= 250000  # the process may have begun late
 
 
 def test_one_that_is_blocked_in_the_kernel(green, tmp_path):

@@ -39,7 +39,7 @@ static uint64_t next_id = 2; /* main is 1 */
 struct ghi_gthread *ghi_gthread_newest; /* pushed by compare-and-swap, never popped */
 
 /* One pool per size of mapping; programs use one or two sizes. */
-static struct pool {
+static struct ghi_pool {
 	ghi_lock_t lock;
 	size_t map_size, guard;
 	bool light;
@@ -81,10 +81,10 @@ static size_t round_up(size_t n, size_t to)
 }
 
 /* The pool for a mapping size; NULL when the program uses more sizes than there are pools. */
-static struct pool *pool_of(size_t map_size, size_t guard, bool light)
+static struct ghi_pool *pool_of(size_t map_size, size_t guard, bool light)
 {
 	for (int i = 0; i < NPOOLS; i++) {
-		struct pool *p = &pools[i];
+		struct ghi_pool *p = &pools[i];
 		size_t size = load_acquire(&p->map_size); /* pairs with the release below */
 		if (!size) {
 			ghi_lock(&p->lock);
@@ -102,7 +102,7 @@ static struct pool *pool_of(size_t map_size, size_t guard, bool light)
 	return NULL;
 }
 
-static struct ghi_gthread *pool_get(struct pool *p)
+static struct ghi_gthread *pool_get(struct ghi_pool *p)
 {
 	if (!p)
 		return NULL;
@@ -130,7 +130,7 @@ static void list(struct ghi_gthread *g)
 	while (!cas_release(&ghi_gthread_newest, &seen, g)); /* pairs with ghi_gthread_all */
 }
 
-static struct ghi_gthread *map_new(size_t map_size, size_t guard)
+static struct ghi_gthread *map_new(size_t map_size, size_t guard, struct ghi_pool *pool)
 {
 	char *map = ghi_stack_map(map_size, guard);
 	if (!map)
@@ -141,6 +141,7 @@ static struct ghi_gthread *map_new(size_t map_size, size_t guard)
 	struct ghi_gthread *g = (void *)round_up(tcb + ghi_libc.tcb_size, 64);
 	g->map = map;
 	g->map_size = map_size;
+	g->pool = pool;
 	g->guard = guard;
 	g->tp = tcb;
 	g->res = (void *)(g + 1);
@@ -161,6 +162,8 @@ static void begin(struct ghi_gthread *g, void *(*start)(void *), void *arg, void
 	g->yield_please = g->flags & GHI_G_LIGHT ? GHI_YIELD_LIGHT : 0;
 	g->apart = 0;
 	g->own = NULL;
+	store_relaxed(&g->start_word, 0u); /* in a fork's child it may have been on offer */
+	g->hands_to = NULL;
 	g->sig_pending = 0;
 	/* No signal is for it before it begins, nor for a worker's own context ever. */
 	store_relaxed(&g->sigmask, ~0ull);
@@ -215,13 +218,13 @@ struct ghi_gthread *ghi_gthread_new(const struct ghi_gthread_attr *attr, void *(
 			map_size = round_up(guard + overhead + 16384, GHI_PAGE);
 	}
 
-	struct pool *pool = pool_of(map_size, guard, false);
+	struct ghi_pool *pool = pool_of(map_size, guard, false);
 	struct ghi_gthread *g = pool_get(pool);
 	if (g) {
 		g->tid = ghi_gthread_new_tid();
 		ghi_tls_refresh(g->tp, g->tid, g->flags & GHI_G_FORKED);
 		memset(g->res, 0, sizeof(struct __res_state));
-	} else if (!(g = map_new(map_size, guard))) {
+	} else if (!(g = map_new(map_size, guard, pool))) {
 		return NULL;
 	}
 
@@ -250,7 +253,8 @@ struct ghi_gthread *ghi_gthread_new_light(size_t bytes, void *(*start)(void *), 
 	size_t map_size = bytes ? round_up(bytes, GHI_PAGE) : DEFAULT;
 	if (map_size < DEFAULT / 4)
 		map_size = DEFAULT / 4;
-	struct ghi_gthread *g = pool_get(pool_of(map_size, guard, true));
+	struct ghi_pool *pool = pool_of(map_size, guard, true);
+	struct ghi_gthread *g = pool_get(pool);
 	if (!g) {
 		char *map = ghi_stack_map(map_size, guard);
 		if (!map)
@@ -258,6 +262,7 @@ struct ghi_gthread *ghi_gthread_new_light(size_t bytes, void *(*start)(void *), 
 		g = (void *)((uintptr_t)(map + map_size - sizeof(*g)) & ~(uintptr_t)63);
 		g->map = map;
 		g->map_size = map_size;
+		g->pool = pool;
 		g->guard = guard;
 		ghi_valgrind_stack(map + guard, g);
 		list(g);
@@ -274,7 +279,7 @@ struct ghi_gthread *ghi_gthread_new_light(size_t bytes, void *(*start)(void *), 
 
 void ghi_gthread_recycle(struct ghi_gthread *g)
 {
-	struct pool *p = pool_of(g->map_size, g->guard, g->flags & GHI_G_LIGHT);
+	struct ghi_pool *p = g->pool;
 
 	store_release(&g->life, (uint32_t)GHI_LIFE_FREE);
 	if (!p)

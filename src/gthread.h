@@ -131,7 +131,8 @@ struct gh_task;
 struct ghi_task_ops {
 	void (*leaves)(struct gh_task *);	      /* by itself: cleanup, last code of it */
 	void (*left)(struct gh_task *, void *result); /* its stack is left */
-	void (*ended)(struct gh_task *);	      /* and its gthread is used again */
+	void (*ended)(struct gh_task *, bool told);   /* and its gthread is used again */
+	const void *(*key)(struct gh_task *); /* where one who joins it waits (lot.h); NULL: none */
 	/* A fault, in a handler: where it goes on, or NULL: as without us. */
 	void (*(*faulted)(struct gh_task *))(void);
 };
@@ -145,6 +146,7 @@ struct ghi_gthread {
 	uint32_t flags;		   /* GHI_G_*; constant after creation */
 	uint64_t sigmask;	   /* kernel signal mask it runs with */
 	struct ghi_gthread *next;  /* link of the one queue it is in: inbox, ready batch, pool */
+	struct ghi_gthread *prev;  /* in a queue of queues.h */
 	/* Bits GHI_YIELD_*: set by the monitor, read by hooks: plain loads and stores.  Not 0: the
 	 * hook has something to look at. */
 	uint32_t yield_please;
@@ -161,6 +163,9 @@ struct ghi_gthread {
 	};
 	struct ghi_worker *own; /* own.c: the kernel thread that runs it and nobody else */
 	uint32_t switches; /* how often its stack was left: inspect.c reads the stack between two */
+	uint32_t start_word; /* proto/start_word.h */
+	struct ghi_gthread
+	    *hands_to; /* handover.h: who runs when it leaves; NULL: whose turn it is */
 
 	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
 	uint32_t *cancel_word; /* GHI_CANCEL_*: libc's in its TCB, or that of its task */
@@ -191,7 +196,8 @@ struct ghi_gthread {
 
 	/* Memory. */
 	char *map;		      /* lowest byte of the mapping, guard included */
-	size_t map_size;	      /* constant for the life of the mapping */
+	size_t map_size;	      /* constant for the life of the mapping, as is the next */
+	struct ghi_pool *pool;	      /* where it is kept for the next one; NULL: nowhere */
 	size_t guard;		      /* bytes */
 	char *stack_lo;		      /* lowest usable byte of the stack in use */
 	char *stack_hi;		      /* one past the highest */

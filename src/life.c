@@ -36,13 +36,14 @@ static void commit_exit(struct ghi_gthread *left, struct ghi_worker *w)
 		ops->left(task, left->result);
 	}
 	store_release(&left->life, (uint32_t)GHI_LIFE_DEAD);
-	if (cas_acq_rel(&left->join, &seen, (uint32_t)GHI_ENDED))
+	bool told = left->hands_to != NULL; /* the one who waits runs next */
+	if (!cas_acq_rel(&left->join, &seen, (uint32_t)GHI_ENDED))
+		ghi_gthread_recycle(left); /* detached */
+	else if (!told)
 		ghi_lot_wake(&left->join, INT_MAX, 0, NULL,
 			     NULL); /* an address only: it may be gone */
-	else
-		ghi_gthread_recycle(left); /* detached */
 	if (__builtin_expect(task != NULL, 0))
-		ops->ended(task);
+		ops->ended(task, told);
 }
 
 void ghi_life_end(struct ghi_gthread *self)
@@ -59,8 +60,8 @@ void ghi_life_end(struct ghi_gthread *self)
 	ghi_signal_thread_ends(self);
 	self->reason = GHI_PARK_NONE;
 	ghi_own_end(self);
-	ghi_sched_leave(self, commit_exit);
-	__builtin_unreachable();
+	const void *join = load_relaxed(&self->joiner) ? &self->join : NULL;
+	ghi_sched_end(self, self->task ? self->task_ops->key(self->task) : join, commit_exit);
 }
 
 void ghi_life_entry(void *arg)
@@ -131,6 +132,6 @@ void ghi_life_begin(struct ghi_gthread *g, uint64_t mask)
 		ghi_warn_begin(g);
 	if (ghi_trace_on())
 		ghi_trace_spawn(g);
-	ghi_ready(g);
+	ghi_ready_first(g);
 	ghi_nosig_leave();
 }

@@ -280,6 +280,21 @@ int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, 
 	return woken;
 }
 
+struct ghi_gthread *ghi_lot_take(const void *key)
+{
+	struct bucket *b = bucket_of(key);
+	struct ghi_gthread *ready = NULL;
+
+	ghi_lock(&b->lock);
+	struct waiter *w = first_waiter(b, key);
+	if (w && w->g && !w->away && !load_relaxed(&w->g->apart)) {
+		ghi_list_remove(&w->link);
+		notify(w, &ready);
+	}
+	ghi_unlock(&b->lock);
+	return ready;
+}
+
 int ghi_lot_grant(const void *key, uint32_t bits, bool (*grant)(void *arg, int n, bool remain),
 		  void *arg)
 {

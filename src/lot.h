@@ -40,6 +40,9 @@ int ghi_lot_wait(const struct ghi_lot_wait *w);
  * bucket lock, learns whether waiters remain. */
 int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, bool remain),
 		 void *arg);
+/* One gthread that waits there, and that any slot may run, taken out and notified: the caller runs
+ * it.  NULL: there is none. */
+struct ghi_gthread *ghi_lot_take(const void *key);
 /* Takes out all waiters whose bits match, with what they wait for: grant(), called under the bucket
  * lock with their number and whether others remain, gives it to them or refuses.  Whatever else
  * ends their waits, these return 1.  How many; 0 when it refused. */

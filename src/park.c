@@ -1,6 +1,7 @@
 /* The sleeper's side of the park protocol; see park.h and proto/park_word.h. */
 #include "src/base/probe.h"
 #include "src/deadlock.h"
+#include "src/handover.h"
 #include "src/monitor.h"
 #include "src/park.h"
 #include "src/sched.h"
@@ -27,6 +28,8 @@ uint32_t ghi_park(struct ghi_gthread *self)
 	GHI_PROBE3(park, GHI_IN(self->id), GHI_OF(self->reason), GHI_IN(self->waits_for));
 	if (!ghi_wake_notified(&self->wake))
 		ghi_sched_leave(self, commit_park); /* (P3) */
+	else if (__builtin_expect(self->hands_to != NULL, 0))
+		ghi_handover_give_up(self);
 	self->reason = GHI_PARK_NONE;
 	return ghi_wake_take(&self->wake);
 }

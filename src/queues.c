@@ -2,6 +2,7 @@
  *
  * Lock order: all are leaves.
  */
+#include "src/handover.h"
 #include "src/own.h"
 #include "src/sched.h"
 
@@ -31,15 +32,26 @@ static uint32_t *hint_of(unsigned turn)
 	}
 }
 
-static void push(struct ghi_queue *q, struct ghi_gthread *g, uint32_t *hint)
+static void append_locked(struct ghi_queue *q, struct ghi_gthread *g)
 {
 	g->next = NULL;
-	ghi_lock(&q->lock);
-	if (!q->head)
-		q->tail = &q->head;
-	*q->tail = g;
-	q->tail = &g->next;
+	g->prev = q->tail;
+	*(q->tail ? &q->tail->next : &q->head) = g;
+	q->tail = g;
 	store_relaxed(&q->length, q->length + 1);
+}
+
+static void remove_locked(struct ghi_queue *q, struct ghi_gthread *g)
+{
+	*(g->prev ? &g->prev->next : &q->head) = g->next;
+	*(g->next ? &g->next->prev : &q->tail) = g->prev;
+	store_relaxed(&q->length, q->length - 1);
+}
+
+static void push(struct ghi_queue *q, struct ghi_gthread *g, uint32_t *hint)
+{
+	ghi_lock(&q->lock);
+	append_locked(q, g);
 	if (hint)
 		fetch_add_relaxed(hint, 1u);
 	ghi_unlock(&q->lock);
@@ -52,8 +64,7 @@ static struct ghi_gthread *take(struct ghi_queue *q, uint32_t *hint)
 	ghi_lock(&q->lock);
 	struct ghi_gthread *g = q->head;
 	if (g) {
-		q->head = g->next;
-		store_relaxed(&q->length, q->length - 1);
+		remove_locked(q, g);
 		if (hint)
 			fetch_add_relaxed(hint, (uint32_t)-1);
 	}
@@ -96,8 +107,7 @@ static struct ghi_gthread *hog_get(void)
 	if (g) {
 		if (begun)
 			store_relaxed(&on_reserve, g);
-		hogs->head = g->next;
-		store_relaxed(&hogs->length, hogs->length - 1);
+		remove_locked(hogs, g);
 	}
 	ghi_unlock(&hogs->lock);
 	return g;
@@ -126,14 +136,44 @@ struct ghi_gthread *ghi_queues_inbox(struct ghi_slot *s)
 		share = INBOX_BATCH;
 	for (size_t i = 0; i < share && inbox->head; i++) {
 		struct ghi_gthread *g = inbox->head;
-		struct ghi_gthread *next = g->next; /* the ring may hand g to a thief at once */
-		if (i && !ghi_ring_put(&s->ring, g))
+		if (i && ghi_ring_length(&s->ring) >= GHI_RING_SIZE)
 			break;
-		inbox->head = next;
-		store_relaxed(&inbox->length, inbox->length - 1);
+		remove_locked(inbox, g); /* the ring may hand it to a thief at once */
+		if (i)
+			ghi_entry_put(s, g);
+		else
+			ghi_start_withdraw(&g->start_word);
 	}
 	ghi_unlock(&inbox->lock);
 	return first;
+}
+
+void ghi_queues_push_first(struct ghi_gthread *g)
+{
+	struct ghi_queue *inbox = &shared[GHI_TURN_INBOX];
+
+	if (load_relaxed(&g->apart)) {
+		ghi_queues_push(g);
+		return;
+	}
+	ghi_lock(&inbox->lock);
+	append_locked(inbox, g);
+	ghi_start_queue(&g->start_word);
+	ghi_unlock(&inbox->lock);
+}
+
+bool ghi_queues_withdraw(struct ghi_gthread *g)
+{
+	struct ghi_queue *inbox = &shared[GHI_TURN_INBOX];
+
+	if (!ghi_start_queued(&g->start_word))
+		return false;
+	ghi_lock(&inbox->lock);
+	bool ours = ghi_start_withdraw(&g->start_word);
+	if (ours)
+		remove_locked(inbox, g);
+	ghi_unlock(&inbox->lock);
+	return ours;
 }
 
 /* ---- all of them ---------------------------------------------------------------------------- */

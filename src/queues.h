@@ -22,7 +22,7 @@ struct ghi_slot;
 
 struct ghi_queue {
 	ghi_lock_t lock;
-	struct ghi_gthread *head, **tail;
+	struct ghi_gthread *head, *tail;
 	size_t length; /* read without the lock as a hint */
 };
 
@@ -37,6 +37,10 @@ extern struct ghi_queues_hint {
 
 /* To where it belongs. */
 void ghi_queues_push(struct ghi_gthread *g);
+/* The same for one that has never run: whoever waits for its end may take it out of the inbox. */
+void ghi_queues_push_first(struct ghi_gthread *g);
+/* True: it was in the inbox, and is the caller's. */
+bool ghi_queues_withdraw(struct ghi_gthread *g);
 /* One of a class, not pinned; NULL: somebody was faster.  From anywhere. */
 struct ghi_gthread *ghi_queues_take(unsigned turn);
 /* One of a class that is pinned to the slot.  This and the next by the holder. */

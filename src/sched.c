@@ -4,6 +4,7 @@
  */
 #include "src/base/probe.h"
 #include "src/cputime.h"
+#include "src/handover.h"
 #include "src/own.h"
 #include "src/park.h"
 #include "src/poller.h"
@@ -82,6 +83,29 @@ void ghi_ready_batch(struct ghi_gthread *g)
 		ghi_worker_notify();
 }
 
+void ghi_ready_first(struct ghi_gthread *g)
+{
+	struct ghi_gthread *self = ghi_self();
+	struct ghi_worker *w = self ? self->worker : NULL;
+	struct ghi_slot *s = w && !w->in_sched ? w->slot : NULL;
+
+	if (!s || load_relaxed(&g->apart) || self->flags & GHI_G_NATIVE ||
+	    !ghi_slot_enter(&s->owner, (uintptr_t)w)) {
+		ghi_ready(g);
+		return;
+	}
+	if (__builtin_expect(
+		load_relaxed(&ghi_cputime_exact) & (GHI_SWITCH_WATCHED | GHI_SWITCH_TRACED), 0)) {
+		g->next = NULL;
+		ready_rare(g);
+	}
+	GHI_PROBE1(ready, GHI_IN(g->id));
+	ghi_handover_offer(s, g);
+	ghi_slot_leave(&s->owner, (uintptr_t)w);
+	if (ghi_nslots > 1)
+		ghi_worker_notify();
+}
+
 void ghi_ready(struct ghi_gthread *g)
 {
 	g->next = NULL;
@@ -96,11 +120,11 @@ static void age_by_time(struct ghi_slot *s, unsigned turn)
 	s->below_last[turn] = s->turns.last[turn];
 }
 
-/* Events and timers, without sleeping; readies what they woke. */
-static void look_around(struct ghi_slot *s)
+void ghi_sched_look_around(struct ghi_slot *s)
 {
 	uint64_t now = ghi_now();
 	s->next_poll = s->tick + FAIR_TICKS;
+	s->looked_at = now;
 	if (now - s->below_at > BELOW_NS) {
 		s->below_at = now;
 		age_by_time(s, GHI_TURN_LOWEST);
@@ -126,14 +150,15 @@ static struct ghi_gthread *steal(struct ghi_slot *s, bool also_timers)
 		struct ghi_slot *from = &ghi_slots[(start + i) % ghi_nslots];
 		if (from == s)
 			continue;
-		if ((g = ghi_ring_steal(&s->ring, &from->ring))) {
+		for (void *entry; (entry = ghi_ring_steal(&s->ring, &from->ring));) {
 			s->stats.steals++;
-			return g;
+			if ((g = ghi_entry_gthread(entry)) || (g = ghi_entries_get(s)))
+				return g;
 		}
 		if (also_timers && ghi_timers_next(from->timers) <= now) {
 			ghi_timers_run(from->timers,
 				       now); /* fills our ring, and a thief's must be empty */
-			if ((g = ghi_ring_get(&s->ring)))
+			if ((g = ghi_entries_get(s)))
 				return g;
 		}
 	}
@@ -150,7 +175,7 @@ static struct ghi_gthread *take(struct ghi_slot *s, unsigned turn)
 
 	s->pin_first ^= 1u << turn;
 	if (!g)
-		g = turn == GHI_TURN_NORMAL ? ghi_ring_get(&s->ring) : ghi_queues_take(turn);
+		g = turn == GHI_TURN_NORMAL ? ghi_entries_get(s) : ghi_queues_take(turn);
 	return g || pin_first ? g : ghi_queues_take_pinned(s, turn);
 }
 
@@ -170,9 +195,10 @@ static __attribute__((noinline)) struct ghi_gthread *next_by_turn(struct ghi_slo
 	bool poll = (int32_t)(s->tick - s->next_poll) >= 0, looked = nothing || poll;
 
 	if (looked) {
-		look_around(s);
+		ghi_sched_look_around(s);
 		waiting = who_waits(s);
 	}
+	s->turn_at = s->looked_at;
 	/* Those above normal keep this slot busy: it takes its share of the others' rings.  Or only
 	 * those below are left. */
 	bool busy = poll && waiting >= 1u << GHI_TURN_HIGH && !(waiting & 1u << GHI_TURN_NORMAL);
@@ -186,8 +212,8 @@ static __attribute__((noinline)) struct ghi_gthread *next_by_turn(struct ghi_slo
 		g = take(s, turn); /* NULL: somebody was faster */
 	}
 	if (!g && !looked) {
-		look_around(s);
-		g = ghi_ring_get(&s->ring);
+		ghi_sched_look_around(s);
+		g = ghi_entries_get(s);
 	}
 	s->next_turn = s->next_poll;
 	if (waiting && ghi_turns_due(&s->turns, s->tick + 1, waiting))
@@ -195,17 +221,28 @@ static __attribute__((noinline)) struct ghi_gthread *next_by_turn(struct ghi_slo
 	return g;
 }
 
+static __attribute__((noinline)) struct ghi_gthread *first_of_offers(struct ghi_slot *s,
+								     void *entry)
+{
+	return ghi_entry_gthread(entry) ?: ghi_entries_get(s);
+}
+
 /* The next gthread for a holder in phase SCHED, without sleeping (docs/scheduler.md, "Search
  * order"). */
 static inline struct ghi_gthread *next_local(struct ghi_worker *w)
 {
 	struct ghi_slot *s = w->slot;
-	struct ghi_gthread *g;
+	void *entry;
 
 	if (__builtin_expect((int32_t)(s->tick - s->next_turn) < 0, 1) &&
 	    __builtin_expect(!load_relaxed(&ghi_queues_hint.apart), 1) &&
-	    (g = ghi_ring_get(&s->ring)))
-		return g;
+	    (entry = ghi_ring_get(&s->ring))) {
+		if (__builtin_expect(!ghi_entry_is_offer(entry), 1))
+			return entry;
+		struct ghi_gthread *g = first_of_offers(s, entry);
+		if (g)
+			return g;
+	}
 	return next_by_turn(s);
 }
 
@@ -214,7 +251,7 @@ struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 {
 	struct ghi_slot *s = w->slot;
 	struct ghi_gthread *g = next_local(w);
-	if (g || (g = steal(s, true)) || (g = ghi_ring_get(&s->ring)))
+	if (g || (g = steal(s, true)) || (g = ghi_entries_get(s)))
 		return g;
 	return ghi_queues_inbox(s);
 }
@@ -234,7 +271,7 @@ struct ghi_gthread *ghi_sched_take_waiting(struct ghi_slot *s)
 {
 	return ghi_queues_take(GHI_TURN_HIGHEST)
 		       ?: ghi_queues_take(GHI_TURN_HIGH)
-				  ?: ghi_ring_get(&s->ring) ?: ghi_queues_take(GHI_TURN_HOGS);
+				  ?: ghi_entries_get(s) ?: ghi_queues_take(GHI_TURN_HOGS);
 }
 
 bool ghi_sched_others_wait(const struct ghi_slot *s)
@@ -400,10 +437,10 @@ void ghi_sched_arrived(struct ghi_gthread *self)
 	to_user(w);
 }
 
-void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
+/* Into phase SCHED, if the slot is still there. */
+static inline struct ghi_worker *leave_begins(struct ghi_gthread *self)
 {
 	struct ghi_worker *w = self->worker;
-	struct ghi_gthread *next;
 
 	ghi_assert(ghi_tls.nosig > 0);
 	if (__builtin_expect(load_relaxed(&self->hog), 0)) {
@@ -414,7 +451,22 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
 	w->in_sched = w->slot != NULL;
-	next = w->slot ? next_local(w) : NULL;
+	return w;
+}
+
+void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
+{
+	struct ghi_worker *w = leave_begins(self);
+	struct ghi_gthread *next = NULL;
+
+	if (__builtin_expect(self->hands_to != NULL, 0)) {
+		if (w->slot)
+			next = ghi_handover_next(w->slot, self);
+		else
+			ghi_handover_give_up(self);
+	}
+	if (!next && w->slot)
+		next = next_local(w);
 	if (!next) {
 		if (ghi_wake_notified(&self->wake)) { /* the look around woke this very gthread */
 			to_user(w);
@@ -424,6 +476,19 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 	}
 	switch_to(w, self, next, commit);
 	ghi_sched_arrived(self);
+}
+
+void ghi_sched_end(struct ghi_gthread *self, const void *key, ghi_commit_fn commit)
+{
+	struct ghi_worker *w = leave_begins(self);
+	struct ghi_gthread *next = NULL;
+
+	if (w->slot) {
+		self->hands_to = ghi_handover_to_waiter(w->slot, key);
+		next = self->hands_to ?: next_local(w);
+	}
+	switch_to(w, self, next ? next : w->native, commit);
+	__builtin_unreachable();
 }
 
 /* By a worker on its native context that holds a slot in phase SCHED. */

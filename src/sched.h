@@ -47,6 +47,9 @@ struct ghi_slot {
 	struct ghi_slot *idle_next; /* under the idle lock */
 	struct ghi_turns turns;	    /* holder only */
 	uint64_t below_at;	    /* the same: ageing by time of those below normal */
+	uint64_t looked_at;	    /* the same: ns, when events were looked at last */
+	uint64_t turn_at;	    /* the same: ns, when anybody had a turn last (handover.h) */
+	uint32_t taken; /* the same: offers in the ring that were taken elsewhere, about */
 	uint32_t below_last[GHI_TURN_LOW + 1];
 	struct ghi_queue pinned[GHI_TURNS];
 } __attribute__((aligned(64)));
@@ -106,8 +109,13 @@ const struct ghi_affinity *ghi_sched_everywhere(void);
 void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit);
 /* First thing on a new gthread: the other side of the switch that started it. */
 void ghi_sched_arrived(struct ghi_gthread *self);
+/* The same for good, when it has ended: who waits at `key` (lot.h) is the next to run, if he may.
+ */
+_Noreturn void ghi_sched_end(struct ghi_gthread *self, const void *key, ghi_commit_fn commit);
 /* Makes a gthread runnable; the caller owns the duty (park_word.h, W3 or P5).  From anywhere. */
 void ghi_ready(struct ghi_gthread *g);
+/* The same for one that has never run. */
+void ghi_ready_first(struct ghi_gthread *g);
 /* The same for a chain linked by ->next. */
 void ghi_ready_batch(struct ghi_gthread *first);
 /* Lets others run; the gthread goes to the end of the queue. */
@@ -173,7 +181,9 @@ bool ghi_worker_start_own(struct ghi_gthread *g);
 _Noreturn void ghi_worker_end_own(struct ghi_worker *w);
 /* The caller's worker is its own from now on; its slot goes to others. */
 void ghi_worker_keep(struct ghi_gthread *self);
-/* sched.c, for worker.c and own.c */
+/* sched.c, for worker.c, own.c and handover.c */
+/* By the holder: events and timers, without sleeping; readies what they woke. */
+void ghi_sched_look_around(struct ghi_slot *s);
 /* Switches away from a running gthread that is pushed when its stack is left. */
 void ghi_sched_move(struct ghi_gthread *self);
 extern struct ghi_affinity ghi_sched_unsure; /* of a worker: the next switch binds anew */

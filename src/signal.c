@@ -205,6 +205,7 @@ void ghi_signal_thread_begins(struct ghi_gthread *g)
 {
 	g->sig.counted = g->sigmask;
 	ghi_signal_count(g->sigmask, 1);
+	g->sig.flushed = load_acquire(&ghi_sig_flushes); /* none of them was its own */
 }
 
 void ghi_signal_thread_ends(struct ghi_gthread *self)

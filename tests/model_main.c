@@ -16,7 +16,7 @@
 
 static const struct model *const all[] = {&model_park,	 &model_runq_2,	 &model_runq_4,
 					  &model_worker, &model_handoff, &model_chan,
-					  &model_pinned, &model_bell};
+					  &model_pinned, &model_bell, &model_start};
 static const char *const machines[] = {[MODEL_TSO] = "x86", [MODEL_WEAK] = "weak"};
 static int passed, failed, deeper;
 

@@ -5,6 +5,6 @@
 #include "tests/model.h"
 
 extern const struct model model_park, model_runq_2, model_runq_4, model_worker, model_handoff,
-    model_chan, model_pinned, model_bell;
+    model_chan, model_pinned, model_bell, model_start;
 
 #endif

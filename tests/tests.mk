@@ -35,7 +35,8 @@ unit-check: $(B)/tests/check $(B)/tests/handler.so $(B)/libgreenhook.so
 # Never sanitized: its threads are longjmp'ed coroutines.  -O3: it is nothing but small functions.
 MODEL_CFLAGS := -std=gnu11 -O3 -g -Wall -Wextra -Werror -D_GNU_SOURCE -DGHI_MODEL -I. -MMD -MP
 MODEL_OBJ := $(patsubst %,$(B)/tests/model/%.o,model model_words model_tso model_weak model_memory \
-	model_sync model_main model_park model_runq_2 model_runq_4 model_worker model_handoff model_chan model_pinned model_bell)
+	model_sync model_main model_park model_runq_2 model_runq_4 model_worker model_handoff model_chan model_pinned \
+	model_bell model_start)
 
 $(B)/tests/models: $(MODEL_OBJ)
 	@echo "  LD      $@"

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <string.h>
 
+#include "src/handover.h"
 #include "src/life.h"
 #include "src/lot.h"
 #include "src/native/hook.h"
@@ -105,27 +106,38 @@ static void (*faulted(gh_task *t))(void)
 	return end_failed;
 }
 
-/* alive: how many there were before one less; a caller of gh_shutdown may be one. */
+/* alive: how many there were before one less; a caller of gh_shutdown may be one.  It says that it
+ * is there, and counts, or this finds it. */
 static void tell_shutdown(uint32_t alive)
 {
-	if (alive <= 2)
+	if (alive > 2)
+		return;
+	fence_seq_cst();
+	if (load_relaxed(&shutting_down))
 		ghi_lot_wake(&ghi_tasks_alive, INT_MAX, 0, NULL, NULL);
 }
 
-static void ended(gh_task *t)
+static const void *joined_at(gh_task *t)
+{
+	return load_relaxed(&t->join) == GHI_TASK_JOINING ? &t->ended : NULL;
+}
+
+/* told: who joins it runs next, and finds what is stored here. */
+static void ended(gh_task *t, bool told)
 {
 	struct gh_group *group = t->group;
 	/* Before a joiner, who may ask how many are left. */
 	uint32_t alive = fetch_add_acq_rel(&ghi_tasks_alive, (uint32_t)-1);
 	store_release(&t->ended, 1u);
-	ghi_lot_wake(&t->ended, INT_MAX, 0, NULL, NULL); /* an address: it may be gone */
+	if (!told)
+		ghi_lot_wake(&t->ended, INT_MAX, 0, NULL, NULL); /* an address: it may be gone */
 	ghi_task_unref(t);
 	if (group)
 		ghi_group_ended(group);
 	tell_shutdown(alive);
 }
 
-const struct ghi_task_ops ghi_task_ops = {leaves, left, ended, faulted};
+const struct ghi_task_ops ghi_task_ops = {leaves, left, ended, joined_at, faulted};
 
 void gh_task_exit(void *result)
 {
@@ -341,6 +353,13 @@ static bool not_ended(void *t)
 	return !load_acquire(&((gh_task *)t)->ended);
 }
 
+static void let_it_run(void *arg)
+{
+	struct ghi_gthread *self = ghi_self(), *g = load_relaxed(&((gh_task *)arg)->g);
+	if (self && g)
+		ghi_handover_to(self, g);
+}
+
 int gh_task_join_until(gh_task *t, void **ret, gh_time at)
 {
 	uint32_t state = GHI_TASK_JOINABLE;
@@ -356,6 +375,7 @@ int gh_task_join_until(gh_task *t, void **ret, gh_time at)
 	while (not_ended(t) && r != -ETIMEDOUT && r != -ECANCELED) {
 		struct ghi_lot_wait w = {.key = &t->ended,
 					 .validate = not_ended,
+					 .before_park = let_it_run,
 					 .arg = t,
 					 .deadline = ghi_native_deadline(at),
 					 .why = GHI_PARK_JOIN};

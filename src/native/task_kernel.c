@@ -46,7 +46,7 @@ static void at_end(void *arg)
 	ghi_task_ops.left(t, t->result);
 	unlist(t);
 	ghi_tls.kwait = NULL;
-	ghi_task_ops.ended(t);
+	ghi_task_ops.ended(t, false);
 }
 
 static void *kernel_main(void *arg)

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "hooks/hook.h"
+#include "src/sanitizer.h"
 
 static void set_of(sigset_t *s, uint64_t bits)
 {
@@ -68,11 +69,18 @@ EXPORT int siginterrupt(int sig, int flag)
 
 /* ---- masks ---------------------------------------------------------------------------------- */
 
+static int noted(int r)
+{
+	if (r == 0)
+		ghi_sanitizer_note_mask();
+	return r;
+}
+
 EXPORT int pthread_sigmask(int how, const sigset_t *s, sigset_t *old)
 {
 	struct ghi_gthread *self = ghi_self();
 	if (!self)
-		return REAL(pthread_sigmask)(how, s, old);
+		return noted(REAL(pthread_sigmask)(how, s, old));
 	uint64_t now = self->sigmask, next = now;
 	if (s) {
 		switch (how) {
@@ -99,7 +107,7 @@ EXPORT int pthread_sigmask(int how, const sigset_t *s, sigset_t *old)
 EXPORT int sigprocmask(int how, const sigset_t *s, sigset_t *old)
 {
 	if (!ghi_self())
-		return REAL(sigprocmask)(how, s, old);
+		return noted(REAL(sigprocmask)(how, s, old));
 	return (int)ghi_ret(-pthread_sigmask(how, s, old));
 }
 

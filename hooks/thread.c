@@ -145,6 +145,7 @@ static int main_frame(int argc, char **argv, char **envp)
 {
 	__pthread_unwind_buf_t outermost;
 
+	ghi_sanitizer_note_mask();
 	if (set_cancel_jump(outermost.__cancel_jmp_buf, 0) == 0) {
 		memset(outermost.__pad, 0, sizeof(outermost.__pad));
 		__pthread_register_cancel(&outermost);

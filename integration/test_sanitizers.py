@@ -134,6 +134,16 @@ def test_a_dump_is_no_report(built, compiler, runtime_dir):
         assert process.communicate() == ("", "") and process.returncode == 0
 
 
+# ---- MemorySanitizer, of clang alone ------------------------------------------------------------------------------------------------
+
+
+def test_the_memory_sanitizer(built):
+    """Its pthread_create, and clang 15's of all sanitizers, blocks all signals by a bare system call: the first one left main
+    with that mask for good."""
+    agree(built("clean.c", "clang", "memory"), "reuse", "cancelled", "handlers", "given", "values", "forked")
+    agree(built("races.c", "clang", "memory"))
+
+
 # ---- tasks of the native API --------------------------------------------------------------------------------------------------------
 
 

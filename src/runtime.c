@@ -25,6 +25,7 @@
 #include "src/poller.h"
 #include "src/real.h"
 #include "src/runtime.h"
+#include "src/sanitizer.h"
 #include "src/sched.h"
 #include "src/selftest.h"
 #include "src/signal.h"
@@ -174,6 +175,7 @@ static struct ghi_gthread *adopt_main(void)
 	g->join = GHI_JOINABLE;
 	g->result = PTHREAD_CANCELED;
 	sys_sigprocmask(SIG_BLOCK, NULL, &g->sigmask);
+	g->sigmask = ghi_sanitizer_mask(g->sigmask);
 	ghi_tls.home = g;
 	ghi_tls.tid = g->tid;
 	return g;
@@ -388,6 +390,7 @@ void ghi_runtime_fork_child(void)
 	if (self) {
 		ghi_sys(SYS_prctl, 15 /* PR_SET_NAME */, self->name);
 		self->sigmask = self->fork_mask;
+		ghi_sanitizer_set_mask(self->sigmask);
 		sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
 	}
 }

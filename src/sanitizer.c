@@ -8,6 +8,7 @@
  * told to search.  A copy, and not the stacks: it would read each of these for itself, with all the
  * mappings of the process in between, and what lies below the stack pointer would hide real leaks.
  */
+#include <signal.h>
 #include <sys/mman.h>
 
 #include "src/base/sys.h"
@@ -186,4 +187,33 @@ void ghi_sanitizer_unwound(char *stack_lo)
 	char *here = __builtin_frame_address(0);
 	if (__asan_unpoison_memory_region && here > stack_lo)
 		__asan_unpoison_memory_region(stack_lo, (size_t)(here - stack_lo));
+}
+
+/* ---- the signal mask of the first thread -------------------------------------------------------
+ */
+
+static uint64_t program_mask;
+static bool noted;
+
+void ghi_sanitizer_set_mask(uint64_t mask)
+{
+	program_mask = mask;
+	noted = true;
+}
+
+void ghi_sanitizer_note_mask(void)
+{
+	uint64_t now;
+	if (!ghi_sanitizer_knows_threads() || ghi_tls.lent || sys_gettid() != sys_getpid())
+		return;
+	sys_sigprocmask(SIG_BLOCK, NULL, &now);
+	ghi_sanitizer_set_mask(now);
+}
+
+uint64_t ghi_sanitizer_mask(uint64_t now)
+{
+	/* They leave some of these open; no program blocks all the others for long. */
+	const uint64_t open =
+	    1ull << (SIGKILL - 1) | 1ull << (SIGSTOP - 1) | 1ull << (SIGSYS - 1) | 7ull << 31;
+	return noted && (now | open) == ~0ull ? program_mask : now;
 }

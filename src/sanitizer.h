@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #define GHI_WEAK extern __attribute__((weak, visibility("default")))
 GHI_WEAK void __asan_init(void);
@@ -57,6 +58,12 @@ static inline void ghi_sanitizer_after(void *at)
 /* For __libc_start_main: what is to be called at the process's end instead of the loader's
  * function. */
 void (*ghi_sanitizer_before_end(void (*loader_end)(void)))(void);
+/* While the program has one thread: its signal mask was changed, or begins. */
+void ghi_sanitizer_note_mask(void);
+void ghi_sanitizer_set_mask(uint64_t mask);
+/* When the runtime starts, maybe inside a pthread_create of theirs, which blocks all signals for
+ * itself by a bare system call: the program's mask, where `now` is in force. */
+uint64_t ghi_sanitizer_mask(uint64_t now);
 /* On a gthread whose frames below were left by a jump or by unwinding. */
 void ghi_sanitizer_unwound(char *stack_lo);
 

@@ -293,6 +293,7 @@ Suite *suite_native_base(void);
 Suite *suite_native_task_ends(void);
 Suite *suite_native_group(void);
 Suite *suite_native_future(void);
+Suite *suite_native_times(void);
 Suite *suite_native_sched(void);
 Suite *suite_native_cancel(void);
 Suite *suite_native_refused(void);

@@ -46,6 +46,7 @@ static Suite *(*const suites[])(void) = {
     suite_trace,
     suite_native_cancel,
     suite_native_refused,
+    suite_native_times,
     suite_native_sched,
     suite_native_base,
     suite_native_task,

@@ -91,6 +91,18 @@ def test_mutexes_of_the_native_api(run, kind):
     assert done.status == -signal.SIGABRT and done.err.count("deadlock: 2 gthreads wait for each other, for good\n") == 1
 
 
+@pytest.mark.parametrize("workers", ["1", "2", "8"])
+def test_a_join_of_a_task(run, workers):
+    env = {"GREENHOOK_DEADLOCK": "2", "GREENHOOK_CRASH_REPORT": "0", "GREENHOOK_WORKERS": workers}
+    done = run(str(NATIVE / "ring"), "join", env=env, timeout=LIMIT)
+    assert done.status == -signal.SIGABRT and done.err.count("deadlock: 2 gthreads wait for each other, for good\n") == 1, done
+    end = re.search(r'gthread (\d+) "ring" waits for the end of gthread (\d+)\n', done.err).groups()
+    lock = re.search(r'gthread (\d+) "ring" waits for the mutex at 0x[0-9a-f]+, held by gthread (\d+)\n', done.err).groups()
+    assert end == lock[::-1]
+    done = run(str(NATIVE / "ring"), "deadline", env=env, timeout=LIMIT)
+    assert done.status == 0 and done.err == "" and "done" in done.out, done
+
+
 @pytest.mark.parametrize("what", ["deadlock", "recursive"])
 def test_policy_abort(ends, what):
     said, status = ends(what, enough="never", GREENHOOK_DEADLOCK="2", GREENHOOK_CRASH_REPORT="0")

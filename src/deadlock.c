@@ -73,12 +73,15 @@ static bool edge_of(struct ghi_gthread *g, struct ghi_deadlock_edge *ret)
 	*ret = (struct ghi_deadlock_edge){.g = g,
 					  .id = g->id,
 					  .waits_for = (uintptr_t)g->waits_for,
+					  .joined_at = (uintptr_t)g->joined_at,
 					  .tid = g->tid,
 					  .switches = switches,
 					  .reason = reason};
-	ret->owner = ghi_inspect_owner(reason, ret->waits_for);
+	bool joins = reason == GHI_PARK_JOIN;
+	ret->owner = joins ? 0 : ghi_inspect_owner(reason, ret->waits_for);
 	ret->only_owner = only_owner(reason, ret->waits_for);
-	return ret->owner && (load_acquire(&g->wake) & GHI_WAKE_MASK) == GHI_WAKE_PARKED &&
+	return (joins || ret->owner) &&
+	       (load_acquire(&g->wake) & GHI_WAKE_MASK) == GHI_WAKE_PARKED &&
 	       load_acquire(&g->switches) == switches;
 }
 
@@ -132,24 +135,31 @@ static bool walk(void)
 	return !g;
 }
 
-static struct ghi_deadlock_edge *by_tid(const uint32_t *table, uint32_t mask, int32_t tid)
+/* Edges by their gthread's tid, and, in the other half, by what its joiners wait for. */
+struct table {
+	uint32_t *slot, mask;
+};
+
+static uint32_t *slot_of(const struct table *t, const struct ghi_deadlock_edge *e, bool joined)
 {
-	for (uint32_t at = (uint32_t)tid * 2654435761u & mask; table[at]; at = (at + 1) & mask)
-		if (search.edges[table[at] - 1].tid == tid)
-			return &search.edges[table[at] - 1];
-	return NULL;
+	uint64_t key = joined ? e->joined_at : (uint32_t)e->tid;
+	uint32_t at = (uint32_t)(key * 0x9e3779b97f4a7c15u >> 32) & t->mask;
+	uint32_t *half = t->slot + (joined ? t->mask + 1 : 0);
+
+	for (; half[at]; at = (at + 1) & t->mask) {
+		const struct ghi_deadlock_edge *seen = &search.edges[half[at] - 1];
+		if (joined ? seen->joined_at == e->joined_at : seen->tid == e->tid)
+			break;
+	}
+	return &half[at];
 }
 
 /* Whom it waits for, if that one waits as well. */
-static struct ghi_deadlock_edge *next_of(const uint32_t *table, uint32_t mask,
-					 const struct ghi_deadlock_edge *e)
+static struct ghi_deadlock_edge *next_of(const struct table *t, const struct ghi_deadlock_edge *e)
 {
-	struct ghi_deadlock_edge *next = by_tid(table, mask, e->owner);
-	/* A task of the native API is joined by another address. */
-	if (next && e->reason == GHI_PARK_JOIN &&
-	    (uintptr_t)next->g + offsetof(struct ghi_gthread, join) != e->waits_for)
-		return NULL;
-	return next;
+	struct ghi_deadlock_edge wanted = {.tid = e->owner, .joined_at = e->waits_for};
+	uint32_t n = *slot_of(t, &wanted, e->reason == GHI_PARK_JOIN);
+	return n ? &search.edges[n - 1] : NULL;
 }
 
 static bool was_told(uint64_t id)
@@ -161,8 +171,7 @@ static bool was_told(uint64_t id)
 }
 
 /* The ring through e; its lowest id names it. */
-static void keep_ring(const uint32_t *table, uint32_t mask, struct ghi_deadlock_edge *e,
-		      uint64_t *ret_lowest)
+static void keep_ring(const struct table *t, struct ghi_deadlock_edge *e, uint64_t *ret_lowest)
 {
 	struct ghi_deadlock_edge *first = e;
 	search.length = 0;
@@ -173,41 +182,37 @@ static void keep_ring(const uint32_t *table, uint32_t mask, struct ghi_deadlock_
 		search.length++;
 		if (e->id < *ret_lowest)
 			*ret_lowest = e->id;
-		e = next_of(table, mask, e);
+		e = next_of(t, e);
 	} while (e != first);
 }
 
 static bool find_ring(void)
 {
-	uint32_t size = 64, mask;
+	uint32_t size = 64;
 	bool found = false;
 
 	while (size < 2 * search.n)
 		size *= 2;
-	mask = size - 1;
-	long r = ghi_sys(SYS_mmap, NULL, size * sizeof(uint32_t), 3, 0x22, -1, 0);
+	long r = ghi_sys(SYS_mmap, NULL, 2 * size * sizeof(uint32_t), 3, 0x22, -1, 0);
 	if (r < 0 && r > -4096)
 		return false;
-	uint32_t *table = (uint32_t *)r;
-	for (uint32_t i = 0; i < search.n; i++) {
-		uint32_t at = (uint32_t)search.edges[i].tid * 2654435761u & mask;
-		while (table[at])
-			at = (at + 1) & mask;
-		table[at] = i + 1;
-	}
+	struct table t = {(uint32_t *)r, size - 1};
+	for (uint32_t i = 0; i < search.n; i++)
+		for (int joined = 0; joined < 2; joined++)
+			*slot_of(&t, &search.edges[i], joined) = i + 1;
 	for (uint32_t i = 0; i < search.n && !found; i++) {
 		struct ghi_deadlock_edge *e = &search.edges[i];
 		uint64_t lowest;
 		while (e && !e->met) {
 			e->met = i + 1;
-			e = next_of(table, mask, e);
+			e = next_of(&t, e);
 		}
-		if (!e || e->met != i + 1 || next_of(table, mask, e) == e)
+		if (!e || e->met != i + 1 || next_of(&t, e) == e)
 			continue;
-		keep_ring(table, mask, e, &lowest);
+		keep_ring(&t, e, &lowest);
 		found = !was_told(lowest);
 	}
-	ghi_sys(SYS_munmap, table, size * sizeof(uint32_t));
+	ghi_sys(SYS_munmap, t.slot, 2 * size * sizeof(uint32_t));
 	return found;
 }
 

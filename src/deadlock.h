@@ -4,7 +4,8 @@
  * not know: who else could be asked.
  *
  * An edge is a gthread that parks, without a time limit, for a mutex, a read-write lock or the end
- * of another: to the gthread whose id the mutex or the lock has as its owner's, or that is joined.
+ * of another (pthread or task): to the gthread whose id the mutex or the lock has as its owner's, or
+ * that is joined (joined_at).
  * Each has one edge at most.  The monitor walks the gthreads, a few at each look and only when
  * somebody has parked for such a thing since the last walk, once a second at most and for at most
  * about half a percent of a CPU.  The edges are not of one time: a ring is told only when a second
@@ -18,7 +19,8 @@
  * lock in it refuses the unlock of another one (recursive, error-checking), or is a join.
  *
  * No edge has who waits in the kernel (robust, shared and priority-protected mutexes), for a plain
- * gh_mutex, which has no owner, or in gh_task_join.
+ * gh_mutex, which has no owner, or for a group.  Rings of nothing but gh_task_join do not come up:
+ * the last one is told -EDEADLK.
  *
  * The thread of control.c tells, with backtraces: the monitor must not wait for the loader's lock.
  */
@@ -46,7 +48,8 @@ struct ghi_deadlock_edge {
 	struct ghi_gthread *g;
 	uint64_t id;
 	uintptr_t waits_for;
-	int32_t tid, owner;
+	uintptr_t joined_at;
+	int32_t tid, owner; /* owner: of a join none */
 	uint32_t switches, reason;
 	bool only_owner; /* nobody but the owner can end it: his unlock, his end */
 	uint32_t met;	 /* by which walk */

@@ -182,6 +182,7 @@ static void begin(struct ghi_gthread *g, void *(*start)(void *), void *arg, void
 	g->prio = (struct ghi_prio){0};
 	g->away = NULL;
 	g->task = NULL;
+	g->joined_at = &g->join;
 	g->altstack_sp = NULL;
 	g->altstack_size = 0;
 	g->altstack_flags = 0;

@@ -190,7 +190,8 @@ struct ghi_gthread {
 	void *result;	  /* PTHREAD_CANCELED until start() returns or pthread_exit says another */
 	uint32_t nosig;	  /* GHI_G_SHARED: ghi_tls.nosig while it does not run */
 	void *handler_sp; /* light: the innermost handler's frame (hook.h); NULL: none */
-	struct gh_task *task; /* NULL: a pthread */
+	struct gh_task *task;  /* NULL: a pthread */
+	const void *joined_at; /* what its joiners' waits_for is; before it runs */
 	const struct ghi_task_ops *task_ops;
 	uint64_t id;
 

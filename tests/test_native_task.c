@@ -164,6 +164,101 @@ START_TEST(one_joiner_gets_the_result)
 }
 END_TEST
 
+/* ---- rings ---------------------------------------------------------------------------------- */
+
+enum { RING = 5 };
+static gh_task *ring[RING];
+static int members, answers[RING];
+static gh_time limit;
+
+static void *joins_the_next(void *arg)
+{
+	int i = (int)(intptr_t)arg;
+	fetch_add_acq_rel(&began, 1u);
+	until(load_acquire(&stop)); /* all are there */
+	answers[i] = gh_task_join_until(ring[(i + 1) % members], NULL, limit);
+	fetch_add_acq_rel(&began, (uint32_t)-1);
+	return NULL;
+}
+
+static void make_ring(int n)
+{
+	store_relaxed(&stop, 0u);
+	store_relaxed(&began, 0u);
+	members = n;
+	for (intptr_t i = 0; i < n; i++)
+		ring[i] = gh_task_spawn(joins_the_next, (void *)i, NULL);
+	until(load_acquire(&began) == (uint32_t)n);
+}
+
+/* Those that nobody has joined; how many of them said so by want. */
+static int left_over(int want)
+{
+	int n = 0;
+	until(load_acquire(&began) == 0);
+	for (int i = 0; i < members; i++) {
+		must(answers[i] == 0 || answers[i] == want);
+		if (answers[i]) {
+			end_task(ring[(i + 1) % members]);
+			n++;
+		}
+	}
+	return n;
+}
+
+static void *rings(void *arg)
+{
+	for (int round = 0; round < 20; round++) {
+		limit = GH_FOREVER;
+		make_ring(2 + round % (RING - 1));
+		store_release(&stop, 1u);
+		must(left_over(-EDEADLK) >= 1);
+	}
+	/* One of them leaves by itself: nobody is told. */
+	make_ring(3);
+	must_eq(gh_task_set_deadline(ring[1], gh_after(GH_MS(20))), 0);
+	store_release(&stop, 1u);
+	must_eq(left_over(-ECANCELED), 1);
+	must_eq(answers[1], -ECANCELED);
+	make_ring(2);
+	must_eq(gh_task_cancel(ring[0]), 0);
+	store_release(&stop, 1u);
+	must_eq(left_over(-ECANCELED), 1);
+	limit = gh_after(GH_MS(2));
+	make_ring(3);
+	store_release(&stop, 1u);
+	must(left_over(-ETIMEDOUT) >= 1);
+	return arg;
+}
+
+START_TEST(who_closes_a_ring_of_joiners_is_told)
+{
+	everywhere(_i, rings);
+}
+END_TEST
+
+static void *joins_a_chain(void *depth)
+{
+	if (!depth)
+		return NULL;
+	gh_task *t = gh_task_spawn(joins_a_chain, (char *)depth - 1, NULL);
+	if ((intptr_t)depth % 3)
+		gh_yield();
+	must_eq(gh_task_join(t, NULL), 0);
+	return NULL;
+}
+
+START_TEST(a_chain_is_no_ring)
+{
+	start_runtime(worker_counts[_i]);
+	for (int i = 0; i < 20; i++) {
+		gh_task *t = gh_task_spawn(joins_a_chain, (void *)100, NULL);
+		joins_a_chain((void *)50);
+		end_task(t);
+	}
+}
+END_TEST
+
 static gh_task *other;
 static void *is_cancelled_in_join(void *arg)
 {
@@ -257,6 +352,8 @@ Suite *suite_native_task(void)
 	add_loop(s, what_is_no_handle_is_refused, PLACES);
 	add_test(s, a_task_knows_itself);
 	add_loop(s, one_joiner_gets_the_result, PLACES);
+	add_loop(s, who_closes_a_ring_of_joiners_is_told, PLACES);
+	add_loop(s, a_chain_is_no_ring, WORKER_COUNTS);
 	add_loop(s, a_cancelled_joiner_leaves_the_handle_as_it_was, WORKER_COUNTS);
 	add_loop(s, the_joiner_of_one_that_failed_is_told, PLACES);
 	add_raising_loop(s, a_panic_of_others_ends_the_process, SIGABRT, 5 * WORKER_COUNTS);

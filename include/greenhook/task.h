@@ -87,7 +87,8 @@ GH_API int gh_go(gh_fn fn, void *arg, const gh_task_opts *opts);
  *
  * Returns: 0, or, and the handle is as before,
  *   -EINVAL  not a handle, a detached task, or another thread is joining it
- *   -EDEADLK  a task wants to join itself
+ *   -EDEADLK  a task wants to join itself, or one that joins it, by itself or by others, and none
+ *             of them has a deadline
  *   -ECANCELED  the calling task was cancelled
  * or, with the handle used up,
  *   -ENOTRECOVERABLE  it ended by a panic or a fault
@@ -103,7 +104,7 @@ GH_API int gh_task_join(gh_task *task, void **ret);
  *
  * Returns: 0, or, and the handle is as before,
  *   -EINVAL  not a handle, a detached task, or another thread is joining it
- *   -EDEADLK  a task wants to join itself
+ *   -EDEADLK  a task wants to join itself, or, for ever, one that joins it
  *   -ETIMEDOUT  it still runs
  *   -ECANCELED  the calling task was cancelled
  * or, with the handle used up,

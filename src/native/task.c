@@ -173,6 +173,7 @@ static int take_gthread(gh_task *t, struct ghi_gthread *g, const gh_task_opts *o
 	g->task_ops = &ghi_task_ops;
 	g->task = t;
 	g->cancel_word = &t->cancel;
+	g->joined_at = &t->ended;
 	g->level = (int8_t)o->priority;
 	g->pin = o->flags & GH_TASK_PINNED ? (uint16_t)(o->slot + 1) : 0;
 	t->g = g;
@@ -348,6 +349,43 @@ int gh_go(gh_fn fn, void *arg, const gh_task_opts *opts)
 
 /* ---- join and detach ------------------------------------------------------------------------ */
 
+/* For a wait that the task's own deadline ends: it has a limit, whoever looks for rings of those
+ * that have none (src/deadlock.h). */
+#define FAR_OFF ((uint64_t)GH_FOREVER - 1)
+
+/* A wait of its would end by itself. */
+static bool may_leave(const gh_task *t)
+{
+	uint32_t c = load_acquire(&t->cancel);
+	return load_relaxed(&t->deadline) != GHI_NEVER ||
+	       ((c & GHI_CANCEL_REQUESTED) && !(c & GHI_CANCEL_DISABLED));
+}
+
+/* Would t end only after self?  Each has one joiner at most, and whoever has one that stands in the
+ * way of a ring has not ended: as long as nobody is cancelled meanwhile each step of the walk is of
+ * now.  Then a step was of before, and is not found again. */
+static bool waits_for(const gh_task *t, const gh_task *self)
+{
+	const gh_task *j = self;
+	do
+		j = load_acquire(&j->joiner);
+	while (j && j != t && !may_leave(j));
+	return j == t && !may_leave(j);
+}
+
+/* self joins t for ever.  False: so that nobody would ever go on. */
+static bool note_joiner(gh_task *t, gh_task *self)
+{
+	if (!self || may_leave(self))
+		return true;
+	store_release(&t->joiner, self);
+	fence_seq_cst(); /* of two that close a ring at once one sees the other, or both do */
+	if (!waits_for(t, self) || !waits_for(t, self))
+		return true;
+	store_release(&t->joiner, (gh_task *)NULL);
+	return false;
+}
+
 static bool not_ended(void *t)
 {
 	return !load_acquire(&((gh_task *)t)->ended);
@@ -362,26 +400,36 @@ static void let_it_run(void *arg)
 
 int gh_task_join_until(gh_task *t, void **ret, gh_time at)
 {
+	gh_task *self = ghi_task_running();
 	uint32_t state = GHI_TASK_JOINABLE;
 	int r = 0;
 
 	if (!ghi_task_good(t))
 		return GHI_BAD(t, "task");
-	if (t == ghi_task_running())
+	if (t == self)
 		return GHI_MISUSE(-EDEADLK, "a task joins itself");
 	if (!cas_acq_rel(&t->join, &state, (uint32_t)GHI_TASK_JOINING))
 		return GHI_MISUSE(-EINVAL, "task %p is detached, or another thread joins it",
 				  (void *)t);
+	uint64_t deadline = ghi_native_deadline(at);
+	if (deadline == GHI_NEVER && not_ended(t) && !note_joiner(t, self)) {
+		store_release(&t->join, (uint32_t)GHI_TASK_JOINABLE);
+		return GHI_MISUSE(-EDEADLK, "task %p joins the caller, by itself or by others",
+				  (void *)t);
+	}
+	if (deadline == GHI_NEVER && self && load_relaxed(&self->deadline) != GHI_NEVER)
+		deadline = FAR_OFF;
 	while (not_ended(t) && r != -ETIMEDOUT && r != -ECANCELED) {
 		struct ghi_lot_wait w = {.key = &t->ended,
 					 .validate = not_ended,
 					 .before_park = let_it_run,
 					 .arg = t,
-					 .deadline = ghi_native_deadline(at),
+					 .deadline = deadline,
 					 .why = GHI_PARK_JOIN};
 		r = ghi_lot_wait(&w);
 	}
 	if (not_ended(t)) {
+		store_release(&t->joiner, (gh_task *)NULL);
 		store_release(&t->join, (uint32_t)GHI_TASK_JOINABLE);
 		return r;
 	}
@@ -493,6 +541,7 @@ void ghi_native_after_fork(struct gh_task *survivor)
 	survivor->generation = ghi_native_generation;
 	survivor->lock = 0;
 	survivor->error = NULL;
+	survivor->joiner = NULL;
 	survivor->group = NULL; /* its other members are gone, and whoever waits for them */
 	if (kernel)
 		return;

@@ -38,6 +38,9 @@ struct gh_task {
 	uint32_t refs;
 	uint32_t join;	/* GHI_TASK_JOINABLE ... */
 	uint32_t ended; /* 0 or 1; joiners wait on its address */
+	/* Who joins it without any limit, if that is a task: by the joiner, while `join` says so.
+	 */
+	struct gh_task *joiner;
 	ghi_lock_t lock;
 	uint32_t cancel;       /* cancel.h: what ghi_cancel_word() is of its gthread */
 	int why;	       /* 0, or ETIMEDOUT when it was its deadline */

@@ -21,13 +21,22 @@ static gh_barrier barrier;
 static gh_future *future;
 static gh_group *group;
 static gh_task *task;
+/* Things that are there. */
+static gh_chan *stocked;
+static gh_sem token = GH_SEM_INIT(1);
+static gh_event set;
+static gh_barrier one;
+static gh_rwlock many;
+static gh_future *done;
+static gh_group *nobody;
+static int spoken[2], asked, asked_port;
 static gh_module *module;
 static gh_dir *dir;
 static gh_addr unix_addr;
 static int pipe_ends[2], stuffed[2], quiet[2], filled[2], datagrams[2];
 static int listener, unix_listener, tcp_port, file, child;
 static uint32_t stop, waiting;
-static char data[1 << 16];
+static char data[1 << 16], unix_name[64];
 
 static int cond_wait(void)
 {
@@ -114,13 +123,29 @@ static int dir_open(void)
 	X(-ECANCELED, gh_tcp_dial("127.0.0.1", tcp_port))                                          \
 	X(-ECANCELED, gh_tcp_dial_until("127.0.0.1", tcp_port, GH_FOREVER))                        \
 	X(-ECANCELED, gh_dial(&unix_addr, GH_FOREVER))                                             \
-	X(-ECANCELED, gh_unix_dial("@greenhook-cancel"))                                           \
-	X(-ECANCELED, gh_unix_dial_until("@greenhook-cancel", GH_FOREVER))                         \
+	X(-ECANCELED, gh_unix_dial(unix_name))                                                     \
+	X(-ECANCELED, gh_unix_dial_until(unix_name, GH_FOREVER))                                   \
 	X(-ECANCELED, gh_proc_wait(child, NULL))                                                   \
 	X(-ECANCELED, gh_proc_wait_until(child, NULL, GH_FOREVER))
 
-/* They have what they want at once, and say it all the same. */
+/* They could have what they want at once, and say it all the same. */
 #define READY                                                                                      \
+	X(-ECANCELED, gh_sem_wait(&token))                                                         \
+	X(-ECANCELED, gh_event_wait(&set))                                                         \
+	X(-ECANCELED, gh_wg_wait(&(gh_wg)GH_WG_INIT))                                              \
+	X(-ECANCELED, gh_barrier_wait(&one))                                                       \
+	X(-ECANCELED, gh_chan_send(stocked, ""))                                                   \
+	X(-ECANCELED, gh_chan_recv(stocked, NULL))                                                 \
+	X(-ECANCELED, gh_select(&(gh_case)GH_AT(0), 1))                                            \
+	X(-ECANCELED, gh_recv(spoken[0], data, 1))                                                 \
+	X(-ECANCELED, gh_read(spoken[0], data, 1))                                                 \
+	X(-ECANCELED, gh_recvfrom(spoken[0], data, 1, NULL, GH_FOREVER))                           \
+	X(-ECANCELED, gh_send(spoken[0], data, 1))                                                 \
+	X(-ECANCELED, gh_write(spoken[0], data, 1))                                                \
+	X(-ECANCELED, gh_sendto(spoken[0], data, 1, NULL, GH_FOREVER))                             \
+	X(-ECANCELED, gh_sendfile(spoken[0], file, 0, 1, GH_FOREVER))                              \
+	X(-ECANCELED, gh_accept(asked, NULL))                                                      \
+	X(-ECANCELED, gh_tcp_dial("127.0.0.1", asked_port))                                        \
 	X(-ECANCELED, gh_open("/dev/null", O_RDONLY, 0))                                           \
 	X(-ECANCELED, gh_read(file, data, 1))                                                      \
 	X(-ECANCELED, gh_write(file, data, 1))                                                     \
@@ -133,8 +158,15 @@ static int dir_open(void)
 	X(-ECANCELED, gh_resolve("localhost", 1, &unix_addr, 1))                                   \
 	X(-ECANCELED, gh_resolve_until("localhost", 1, &unix_addr, 1, GH_FOREVER))
 
+/* What others have done for them already they are given. */
+#define DONE                                                                                       \
+	X(-EXDEV, gh_await(done, NULL))                                                            \
+	X(0, gh_await_any(&done, 1, GH_FOREVER))                                                   \
+	X(0, gh_group_wait(nobody))                                                                \
+	X(0, gh_rwlock_rdlock(&many))
+
 #define X(want, call) +1
-enum { N_WAITS = 0 WAITS, N = N_WAITS READY };
+enum { N_WAITS = 0 WAITS, N_REFUSED = N_WAITS READY, N = N_REFUSED DONE };
 #undef X
 
 static int64_t call(int i, int *ret_want)
@@ -145,7 +177,7 @@ static int64_t call(int i, int *ret_want)
 		*ret_want = want;                                                                  \
 		return call;                                                                       \
 	}
-	WAITS READY
+	WAITS READY DONE
 #undef X
 	    return 0;
 }
@@ -179,6 +211,13 @@ static void pauses(void)
 	sched_yield();
 }
 
+static int port_of(int fd)
+{
+	gh_addr a;
+	must_eq(gh_net_local(fd, &a), 0);
+	return ntohs(((const struct sockaddr_in *)(const void *)a.data)->sin_port);
+}
+
 static void make_files(void)
 {
 	must_eq(pipe(pipe_ends), 0);
@@ -197,23 +236,27 @@ static void make_files(void)
 		for (;;)
 			ghi_sys(SYS_pause);
 	must((listener = gh_tcp_listen("127.0.0.1", 0, 0)) >= 0);
+	must_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, spoken), 0);
+	must_eq(gh_send(spoken[1], data, 10), 10);
+	must((asked = gh_tcp_listen("127.0.0.1", 0, 0)) >= 0);
+	must((asked_port = port_of(asked)) > 0);
+	must(gh_tcp_dial("127.0.0.1", asked_port) >= 0);
 }
 
 /* Listeners whose queues are full: nobody accepts. */
 static void make_queues(void)
 {
-	gh_addr a;
-	int r, queue = gh_tcp_listen("127.0.0.1", 0, 1);
-	must_eq(gh_net_local(queue, &a), 0);
-	tcp_port = ntohs(((const struct sockaddr_in *)(const void *)a.data)->sin_port);
+	int r;
+	tcp_port = port_of(gh_tcp_listen("127.0.0.1", 0, 1));
 	while ((r = gh_tcp_dial_until("127.0.0.1", tcp_port, gh_after(GH_MS(30)))) >= 0)
 		;
 	must_eq(gh_tcp_dial_until("127.0.0.1", tcp_port, gh_after(GH_MS(1))), -ETIMEDOUT);
-	must((unix_listener = gh_unix_listen("@greenhook-cancel", 1)) >= 0);
+	snprintf(unix_name, sizeof(unix_name), "@greenhook cancel %d", (int)getpid());
+	must((unix_listener = gh_unix_listen(unix_name, 1)) >= 0);
 	must_eq(gh_net_local(unix_listener, &unix_addr), 0);
-	while ((r = gh_unix_dial_until("@greenhook-cancel", gh_after(GH_MS(5)))) >= 0)
+	while ((r = gh_unix_dial_until(unix_name, gh_after(GH_MS(5)))) >= 0)
 		;
-	must_eq(gh_unix_dial_until("@greenhook-cancel", INT64_MIN), -ETIMEDOUT);
+	must_eq(gh_unix_dial_until(unix_name, INT64_MIN), -ETIMEDOUT);
 	must_eq(gh_dial(&unix_addr, gh_after(GH_MS(5))), -ETIMEDOUT);
 }
 
@@ -222,6 +265,13 @@ static void make_objects(void)
 	static struct host host = {.pause = pauses};
 	empty = gh_chan_new(1, 1);
 	full = gh_chan_new(1, 0);
+	stocked = gh_chan_new(1, 2);
+	must_eq(gh_chan_send(stocked, ""), 0);
+	must_eq(gh_event_set(&set), 0);
+	must_eq(gh_barrier_init(&one, 1), 0);
+	done = gh_future_new();
+	must_eq(gh_future_set(done, -EXDEV, NULL), 0);
+	nobody = gh_group_new(NULL, 0);
 	future = gh_future_new();
 	must_eq(gh_wg_add(&wg, 1), 0);
 	must_eq(gh_barrier_init(&barrier, 2), 0);
@@ -330,10 +380,16 @@ START_TEST(what_was_refused_was_not_done)
 	start_runtime(worker_counts[_i]);
 	make_all();
 	off_t at = lseek(file, 0, SEEK_CUR);
-	for (intptr_t i = 0; i < N; i++)
+	for (intptr_t i = 0; i < N_REFUSED; i++)
 		end_task(gh_task_spawn(is_cancelled_before, (void *)i, NULL));
 	must_eq(lseek(file, 0, SEEK_CUR), at);
 	must_eq(gh_sem_value(&sem), 0);
+	must_eq(gh_sem_value(&token), 1);
+	must_eq(gh_chan_len(stocked), 1);
+	must_eq(gh_recv(spoken[0], data, 100), 10);
+	must_eq(gh_recv_try(spoken[1], data, 1), -EAGAIN);
+	must(gh_accept_until(asked, NULL, 0) >= 0);
+	must_eq(gh_accept_until(asked, NULL, 0), -ETIMEDOUT);
 	must_eq(gh_chan_len(empty), 0);
 	must_eq(gh_chan_send_try(full, ""), -EAGAIN);
 	must_eq(gh_chan_send_try(empty, ""), 0); /* nobody takes it */

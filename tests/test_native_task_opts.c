@@ -88,7 +88,7 @@ START_TEST(options_are_kept)
 {
 	char long_name[] = "0123456789abcdefghij", name[16];
 	start_runtime(worker_counts[_i]);
-	gh_task_opts o = {GH_TASK_OPTS_SIZE, .stack_size = 4 << 20};
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .stack_size = 32 << 20};
 	for (o.flags = 0; o.flags <= GH_TASK_OWN_TLS; o.flags += GH_TASK_OWN_TLS)
 		must(end_task(gh_task_spawn(uses_its_stack, (void *)(o.stack_size - 32768), &o)));
 	o = (gh_task_opts){GH_TASK_OPTS_SIZE, .stack_size = 1}; /* the least that there is */

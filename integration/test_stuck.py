@@ -85,6 +85,11 @@ def test_a_time_that_passes_when_the_numbers_are_closed(run, workers):
     assert (green.status, green.out) == (native.status, native.out) and native.status == 0 and TOLD not in green.err
 
 
+def test_an_alarm_ends_it(hangs):
+    said, ended = hangs("alarm", seconds=LIMIT)
+    assert (said, ended) == ("", -signal.SIGALRM)
+
+
 def test_policies(hangs):
     said, ended = hangs("cond", seconds=LIMIT, GREENHOOK_DEADLOCK="2")
     assert ended == -signal.SIGABRT and "GREENHOOK_DEADLOCK=2: ending the process" in said

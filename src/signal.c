@@ -48,6 +48,11 @@ uint64_t ghi_signal_handlers(void)
 	return set;
 }
 
+bool ghi_signal_is_default(int sig)
+{
+	return actions[sig].sa_handler == SIG_DFL;
+}
+
 uint64_t ghi_signal_handlers_behind(void)
 {
 	uint64_t set = 0;

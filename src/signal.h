@@ -67,6 +67,7 @@ int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *ol
 uint64_t ghi_signal_handlers(void);
 /* Those that the kernel has and we were not told of: set by a system call that no hook sees. */
 uint64_t ghi_signal_handlers_behind(void);
+bool ghi_signal_is_default(int sig);
 
 /* A set as a mask, without what nobody can block. */
 uint64_t ghi_signal_mask_of(const sigset_t *s);

@@ -1,7 +1,9 @@
 /* See stuck.h. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <sys/time.h>
 
 #include "src/control.h"
 #include "src/deadlock.h"
@@ -88,9 +90,18 @@ static bool has_handlers(void)
 	return ghi_signal_handlers() & ~(uint64_t)GHI_SIG_FAULTS;
 }
 
+/* An alarm that has no handler ends the process: then nobody waits for ever. */
+static bool ends_by_alarm(void)
+{
+	struct itimerval left;
+
+	return ghi_sys(SYS_getitimer, ITIMER_REAL, &left) == 0 &&
+	       (left.it_value.tv_sec || left.it_value.tv_usec) && ghi_signal_is_default(SIGALRM);
+}
+
 static bool could_be_woken_from_outside(void)
 {
-	return !all_idle() || ghi_sigtimer_ever() || has_handlers() ||
+	return !all_idle() || ends_by_alarm() || ghi_sigtimer_ever() || has_handlers() ||
 	       ghi_signal_handlers_behind() & ~(uint64_t)GHI_SIG_FAULTS || has_foreign_threads();
 }
 

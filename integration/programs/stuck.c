@@ -126,6 +126,9 @@ static void stuck(const char *what)
 		pthread_t t = spawn(in_sem, NULL);
 		close_all_behind_the_hooks();
 		join(t);
+	} else if (!strcmp(what, "alarm")) { /* which ends it, natively, too */
+		alarm(SECONDS);
+		join(spawn(in_sem, NULL));
 	} else if (!strcmp(what, "exit")) {
 		spawn(in_sem, NULL);
 		spawn(in_cond, NULL);
@@ -341,7 +344,7 @@ int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "sleep";
 	static const char *const never_woken[] = {"mutex", "cond", "sem",  "barrier", "rwlock",
-						  "join",  "many", "exit", "closed"};
+						  "join",  "many", "exit", "closed",  "alarm"};
 
 	main_thread = pthread_self();
 	pthread_barrier_init(&barrier, NULL, 1);

@@ -151,7 +151,7 @@ $(B)/programs/oracle: $(wildcard integration/programs/oracle/*) integration/prog
 $(B)/bench/%: bench/%.c bench/http.h bench/bench.h
 	@mkdir -p $(@D)
 	@echo "  CC      $<"
-	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -I. -pthread -o $@ $<
+	$(Q)$(CC) -O2 -g -Wall -Wextra -Werror -Wno-unused-parameter -D_GNU_SOURCE -I. -pthread -o $@ $< -ldl
 # The runtime's own switch, and nothing else of it.
 $(B)/bench/raw_switch: bench/raw_switch.c bench/bench.h $(B)/obj/src/arch/$(ARCH)/switch.o $(B)/obj/src/arch/$(ARCH)/ctx.o
 	@mkdir -p $(@D)

@@ -8,6 +8,7 @@ hooks    what does a hooked call cost that does not park?                      (
 servers  a thread per connection against an epoll loop, all connections busy    (httpd.c, epolld.c, httpload.c)
 peers    the HTTP server of docs/examples against the same in Go               (peers/http.go, wrk; skipped when missing)
 alone    programs that need nothing from greenhook keep their speed             (nginx, redis, xz; skipped when missing)
+disk     calls that wait for a disk: io_uring, hand-off, kernel threads          (disk.c)
 tasks    yield, spawn, locks, channels, ... against Go, Tokio, Boost.Fiber, State Threads, kernel threads (tasks.py, tasks/, peers/)
 scale    does an operation cost more the more threads there are?                (scale.py; with drawings)
 goals    which of the goals are met, by what the questions before it said?      (goals.py)
@@ -234,7 +235,39 @@ def peers():
     return rows
 
 
-QUESTIONS = {"hooks": hooks, "servers": servers, "peers": peers, "alone": alone, "tasks": lambda: tasks.tasks(rounds=ROUNDS),
+# --- files -----------------------------------------------------------------------------------------------------
+
+DISKS = {"kernel threads": ("native", {}), "hand-off": ("green", {"GREENHOOK_URING": "0"}), "io_uring": ("green", {})}
+
+
+def on_disk(kind, what, threads):
+    mode, extra = DISKS[kind]
+    done = subprocess.run(command(mode, [os.path.join(BUILD, "bench/disk"), what, str(threads)]), capture_output=True, text=True, timeout=120,
+                          env=dict(environment(), **extra))
+    return json.loads(done.stdout) if done.returncode == 0 else fail(f"disk {what} {threads} ({kind}): status {done.returncode}: {done.stderr}")
+
+
+def disk():
+    rows = []
+    for what, threads in [(what, threads) for what in ("read", "write", "fsync") for threads in (1, 16, 64, 256, 1000)]:
+        progress(f"disk, {what}, {threads} threads")
+        found = {kind: [] for kind in DISKS}
+        for _ in range(ROUNDS):
+            for kind in DISKS:
+                result = guarded(lambda kind: on_disk(kind, what, threads), kind)
+                if result is not None:
+                    found[kind].append(result)
+        rate = {kind: [r["calls_per_s"] for r in results] for kind, results in found.items()}
+        print(f"\n{what}, {threads} threads: {'calls/s':>25} {'kernel threads':>20}")
+        for kind, results in found.items():
+            if results:
+                print(f"  {kind:16} {spread(rate[kind]):>30} {max(r['kernel_threads'] for r in results):>10}")
+        print(f"  io_uring / hand-off: {ratios(rate['io_uring'], rate['hand-off'])}; io_uring / kernel threads: {ratios(rate['io_uring'], rate['kernel threads'])}")
+        rows.append(dict(what=what, threads=threads, found=found))
+    return rows
+
+
+QUESTIONS = {"hooks": hooks, "servers": servers, "peers": peers, "alone": alone, "disk": disk, "tasks": lambda: tasks.tasks(rounds=ROUNDS),
              "scale": lambda: scale.scale(rounds=min(ROUNDS, 3))}
 
 

@@ -109,20 +109,28 @@ static bool is_kernel_s(int tid)
 {
 	enum { PF_IO_WORKER = 0x10, PF_USER_WORKER = 0x4000 };
 	char path[40], text[256];
+	void *robust = &robust;
+	size_t size;
 
 	ghi_format(path, sizeof(path), "/proc/self/task/%d/stat", tid);
 	long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	ghi_sys(SYS_close, fd);
+	long n = fd < 0 ? fd : ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
+	if (fd >= 0)
+		ghi_sys(SYS_close, fd);
 	text[n > 0 ? n : 0] = 0;
 	/* "tid (name) S ppid pgrp session tty tpgid flags": the name may hold brackets and blanks.
 	 */
 	char *at = strrchr(text, ')');
 	for (int field = 2; at && field < 9; field++)
 		at = strchr(at + 1, ' ');
-	return at && strtoul(at + 1, NULL, 10) & (PF_IO_WORKER | PF_USER_WORKER);
+	if (at)
+		return strtoul(at + 1, NULL, 10) & (PF_IO_WORKER | PF_USER_WORKER);
+	/* Without /proc: each of libc's threads has a robust list.  One that the program made by
+	 * clone may have none; libc does not ask those either. */
+	for (struct ghi_worker *w = ghi_worker_all(); w; w = w->all_next)
+		if (load_acquire(&w->tid) == tid)
+			return false;
+	return ghi_sys(SYS_get_robust_list, tid, &robust, &size) == 0 && !robust;
 }
 
 /* Has one kernel thread run the function and waits for it.  False: it had been asked. */
@@ -131,7 +139,8 @@ static bool ask(int pid, int tid)
 	siginfo_t si = {.si_signo = GHI_SIG_CAST, .si_code = SI_QUEUE};
 	struct timespec limit = {.tv_sec = 1};
 
-	if (tid <= 0 || was_asked(tid) || ndone == (int)(sizeof(done) / sizeof(*done)))
+	if (tid <= 0 || was_asked(tid) || is_kernel_s(tid) ||
+	    ndone == (int)(sizeof(done) / sizeof(*done)))
 		return false;
 	si.si_ptr = &cast;
 	store_release(&cast.left, 1u);
@@ -143,7 +152,7 @@ static bool ask(int pid, int tid)
 	}
 	while (load_acquire(&cast.left))
 		if (sys_futex_wait(&cast.left, 1, &limit) == -ETIMEDOUT &&
-		    ghi_sys(SYS_tgkill, pid, tid, 0) < 0)
+		    (ghi_sys(SYS_tgkill, pid, tid, 0) < 0 || is_kernel_s(tid)))
 			break;
 	store_relaxed(&cast.tid, 0);
 	return true;
@@ -172,7 +181,7 @@ static int ask_listed(int pid)
 			int tid = 0;
 			for (char *c = d->name; *c >= '0' && *c <= '9'; c++)
 				tid = tid * 10 + *c - '0';
-			any |= !was_asked(tid) && !is_kernel_s(tid) && ask(pid, tid);
+			any |= ask(pid, tid);
 		}
 	ghi_sys(SYS_close, fd);
 	return n < 0 ? (int)n : any;

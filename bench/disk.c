@@ -57,6 +57,7 @@ static void *use_disk(void *arg)
 	if (posix_memalign((void **)&page, PAGE, PAGE))
 		exit(1);
 	memset(page, 0, PAGE);
+	pthread_barrier_wait(&begin); /* all are ready; then main says until when */
 	pthread_barrier_wait(&begin);
 	for (; now_ns() < end; n++) {
 		x ^= x << 13, x ^= x >> 17, x ^= x << 5;
@@ -117,6 +118,7 @@ int main(int argc, char **argv)
 			perror("disk: pthread_create");
 			return 1;
 		}
+	pthread_barrier_wait(&begin);
 	uint64_t from = now_ns();
 	end = from + SECOND;
 	pthread_barrier_wait(&begin);

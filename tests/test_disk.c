@@ -170,6 +170,7 @@ static void *until_many_park(void *arg)
 START_TEST(many_go_through_the_ring_by_themselves)
 {
 	gh_task *t[MANY];
+	ghi_config.max_workers = 16;
 	open_file();
 	start_runtime(worker_counts[_i]);
 	for (int i = 0; i < MANY; i++)
@@ -193,6 +194,36 @@ START_TEST(more_wait_than_the_ring_holds)
 		must_eq(gh_task_join(t[i], NULL), 0);
 	ck_assert_uint_eq(wrong, 0);
 	ck_assert_uint_eq(done, MANY);
+}
+END_TEST
+
+static void *write_on(void *arg)
+{
+	while (!load_acquire(&stop))
+		wrong += gh_pwrite(fd, "abc", 3, (intptr_t)arg * 3) != 3;
+	return NULL;
+}
+
+/* As many as there may be kernel threads went on for ever with one call after another, and nobody
+ * else ran. */
+START_TEST(others_run_while_many_wait_for_disks)
+{
+	enum { N = 100 };
+	gh_task *t[N];
+	if (!have_ring())
+		return;
+	ghi_config.max_workers = 12;
+	open_file();
+	start_runtime(worker_counts[_i]);
+	for (int i = 0; i < N; i++)
+		must((t[i] = gh_task_spawn(write_on, (void *)(intptr_t)i, NULL)) != NULL);
+	for (int i = 0; i < 20; i++)
+		gh_sleep(GH_MS(1));
+	must(parks() > 0);
+	store_release(&stop, 1u);
+	for (int i = 0; i < N; i++)
+		must_eq(gh_task_join(t[i], NULL), 0);
+	ck_assert_uint_eq(wrong, 0);
 }
 END_TEST
 
@@ -262,13 +293,6 @@ static void on_signal(int sig)
 	fetch_add_acq_rel(&done, 1u);
 }
 
-static void *write_on(void *arg)
-{
-	while (!load_acquire(&stop))
-		wrong += gh_pwrite(fd, "abc", 3, (intptr_t)arg * 3) != 3;
-	return NULL;
-}
-
 START_TEST(a_handler_runs_and_the_call_is_whole)
 {
 	enum { N = 8, SIGNALS = 200 };
@@ -300,6 +324,7 @@ Suite *suite_disk(void)
 	add_loop(s, one_that_is_alone_keeps_its_kernel_thread, 2);
 	add_loop(s, many_go_through_the_ring_by_themselves, WORKER_COUNTS);
 	add_loop(s, more_wait_than_the_ring_holds, WORKER_COUNTS);
+	add_loop(s, others_run_while_many_wait_for_disks, WORKER_COUNTS);
 	add_loop(s, a_limited_file_is_written_by_the_caller, WORKER_COUNTS);
 	add_loop(s, a_request_ends_calls_in_and_before_the_ring, WORKER_COUNTS);
 	add_loop(s, a_handler_runs_and_the_call_is_whole, WORKER_COUNTS);

@@ -1,8 +1,8 @@
 /* greenhook/file.h: files, directories, pipes, child processes and ticks.
  *
  * Descriptors are the kernel's own numbers; plain calls work on them too.  What may wait for a disk
- * holds its kernel thread while others go on with the rest; what waits for a pipe or a terminal
- * parks.
+ * holds its kernel thread while others go on with the rest, or goes through io_uring where too many
+ * do (GREENHOOK_URING in greenhook(7)); what waits for a pipe or a terminal parks.
  *
  * One-shot timers are GH_AT cases of gh_select, or tasks that sleep; tickers are channels
  * (gh_tick). C11 and C++17.

@@ -12,34 +12,24 @@
 #define RWF_NOWAIT 8
 #endif
 
-/* Calls below, direct or in the ring; by whoever makes them.  A hint: a handler may jump out of
- * one, or fork in it. */
-static int32_t under_way;
+/* Kernel threads that are in a call below.  A hint: a handler may jump out of one, or fork in it.
+ */
+static int32_t direct;
 
-/* One in so many of the kernel threads that there may be. */
-enum { SHARE = 8 };
-#define WHILE (20 * GHI_MS)
+/* So many that what is left of those that there may be has to be kept for others, who would never
+ * run if these calls followed one another without a park. */
+static bool threads_run_out(void)
+{
+	int64_t cap = (int64_t)ghi_config.max_workers;
+	return load_relaxed(&direct) >= cap - (cap / 4 ? cap / 4 : 1);
+}
 
-/* When there was a crowd, by the coarse clock. */
-static uint64_t crowded;
-
-/* So many wait for a disk, or to run while the caller does, that some get on better in the ring.
- * Then all go there for a while: a mixture of both is slower than either (docs/performance.md). */
 static bool worth_it(struct ghi_gthread *self)
 {
-	uint64_t now = load_relaxed(&ghi_clock_coarse);
-
 	if (!ghi_config.uring || !self || self->own)
 		return false;
-	struct ghi_slot *s = self->worker->slot;
-	uint64_t crowd = (uint64_t)load_relaxed(&under_way);
-	if (s)
-		crowd += ghi_ring_length(&s->ring);
-	if (crowd > ghi_config.max_workers / SHARE)
-		store_relaxed(&crowded, now);
-	else if (ghi_config.uring != 2 && now - load_relaxed(&crowded) > WHILE)
-		return false;
-	return ghi_disk_ready() && !ghi_native_cancelled();
+	return (ghi_config.uring == 2 || threads_run_out()) && ghi_disk_ready() &&
+	       !ghi_native_cancelled();
 }
 
 static bool is_file(int fd)
@@ -85,28 +75,33 @@ static bool at_by_ring(long nr, int fd, char *buf, size_t n, int64_t at, long *r
 	return by_ring(GHI_DISK_READ, fd, buf, n, at, ret);
 }
 
+static long call(long nr, int fd, char *buf, size_t n, int64_t at)
+{
+	fetch_add_relaxed(&direct, 1);
+	long r = nr == SYS_fsync ? GHI_NATIVE_SYSCALL(nr, fd)
+				 : GHI_NATIVE_SYSCALL(nr, fd, (long)buf, (long)n, (long)at);
+	fetch_add_relaxed(&direct, -1);
+	return r;
+}
+
 long ghi_native_at(long nr, int fd, char *buf, size_t n, int64_t at)
 {
 	long r;
-	fetch_add_relaxed(&under_way, 1);
-	if (!worth_it(ghi_self()) || !at_by_ring(nr, fd, buf, n, at, &r))
-		r = GHI_NATIVE_SYSCALL(nr, fd, (long)buf, (long)n, (long)at);
-	fetch_add_relaxed(&under_way, -1);
-	return r;
+	if (worth_it(ghi_self()) && at_by_ring(nr, fd, buf, n, at, &r))
+		return r;
+	return call(nr, fd, buf, n, at);
 }
 
 long ghi_native_fsync(int fd)
 {
 	long r;
-	fetch_add_relaxed(&under_way, 1);
-	if (!worth_it(ghi_self()) || !by_ring(GHI_DISK_FSYNC, fd, NULL, 0, 0, &r))
-		r = GHI_NATIVE_SYSCALL(SYS_fsync, fd);
-	fetch_add_relaxed(&under_way, -1);
-	return r;
+	if (worth_it(ghi_self()) && by_ring(GHI_DISK_FSYNC, fd, NULL, 0, 0, &r))
+		return r;
+	return call(SYS_fsync, fd, NULL, 0, 0);
 }
 
 /* The others are not in the child. */
 void ghi_native_disk_after_fork(void)
 {
-	under_way = 0;
+	direct = 0;
 }

@@ -2,8 +2,13 @@
  *
  * Owns: nothing.  Called by: file.c.  Must not know: how the ring works (src/disk.h).
  *
- * The kernel thread makes the call itself where that is as good: no other gthread wants to run, the
- * data is cached, or a write goes no further than the cache.  And where the ring would not do the
+ * The caller's kernel thread makes the call itself as long as there are enough of them: that takes
+ * no wake-up, and is the fastest there is (docs/performance.md).  When three quarters of those that
+ * there may be are in such calls, the next ones go through the ring.  So they never take the last
+ * kernel threads, without which nobody else would run.  With GREENHOOK_URING=2 all go there that
+ * may.
+ *
+ * What is cached is read at once all the same.  And the ring is not asked where it would not do the
  * same:
  *   - at the file's own position, which the kernel locks for read(2) and not for the ring;
  *   - where a file's size is limited, for SIGXFSZ would go to the kernel's thread;

@@ -13,6 +13,8 @@ static void note_jump(struct __jmp_buf_tag *env)
 		ghi_lot_abandon(self);
 	if (self && !(self->flags & GHI_G_NATIVE) && env->__mask_was_saved) {
 		ghi_nosig_enter();
+		if (!(self->flags & GHI_G_LIGHT)) /* which looks at the stack (light.c) */
+			self->handler_sp = NULL;
 		ghi_signal_note_mask(self, ghi_hook_bits(&env->__saved_mask));
 		ghi_nosig_leave();
 	}

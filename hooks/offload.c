@@ -104,14 +104,25 @@ long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
 	return ghi_gate_enter(&gate) ? loop(self, c) : poll_it(self, c, n);
 }
 
-int ghi_copy_in(void *to, const void *from, size_t n)
+static int copy(void *to, const void *from, size_t n, long nr, struct iovec l, struct iovec r)
 {
-	struct iovec l = {to, n}, r = {(void *)from, n};
-	long got = ghi_sys(SYS_process_vm_readv, sys_getpid(), &l, 1, &r, 1, 0);
+	long got = ghi_sys(nr, sys_getpid(), &l, 1, &r, 1, 0);
 
 	if (got < 0 && got != -EFAULT) { /* a sandbox: the program's risk, as in libc */
 		memcpy(to, from, n);
 		return 0;
 	}
 	return got == (long)n ? 0 : -EFAULT;
+}
+
+int ghi_copy_in(void *to, const void *from, size_t n)
+{
+	return copy(to, from, n, SYS_process_vm_readv, (struct iovec){to, n},
+		    (struct iovec){(void *)from, n});
+}
+
+int ghi_copy_out(void *to, const void *from, size_t n)
+{
+	return copy(to, from, n, SYS_process_vm_writev, (struct iovec){(void *)from, n},
+		    (struct iovec){to, n});
 }

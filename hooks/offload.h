@@ -51,5 +51,7 @@ long ghi_file_lock(struct ghi_gthread *self, int fd, int cmd, long arg);
 
 /* Copies from the program's memory: 0, or -EFAULT where the kernel would say so. */
 int ghi_copy_in(void *to, const void *from, size_t n);
+/* The same into it. */
+int ghi_copy_out(void *to, const void *from, size_t n);
 
 #endif

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "hooks/hook.h"
+#include "hooks/offload.h"
 #include "src/sanitizer.h"
 
 static void set_of(sigset_t *s, uint64_t bits)
@@ -137,7 +138,11 @@ EXPORT int sigaltstack(const stack_t *s, stack_t *old)
 		       .ss_flags = !self->altstack_sp ? SS_DISABLE
 				   : on		      ? SS_ONSTACK
 						      : auto_disarm};
+	stack_t new;
+	if (s && ghi_copy_in(&new, s, sizeof(new)) < 0)
+		return (int)ghi_ret(-EFAULT);
 	if (s) {
+		s = &new;
 		int mode = s->ss_flags & ~(int)SS_AUTODISARM;
 		if (on)
 			return (int)ghi_ret(-EPERM);
@@ -150,7 +155,7 @@ EXPORT int sigaltstack(const stack_t *s, stack_t *old)
 		self->altstack_size = none ? 0 : s->ss_size;
 		self->altstack_flags = s->ss_flags & (int)SS_AUTODISARM;
 	}
-	if (old)
-		*old = was;
+	if (old && ghi_copy_out(old, &was, sizeof(was)) < 0)
+		return (int)ghi_ret(-EFAULT);
 	return 0;
 }

@@ -1,5 +1,6 @@
 /* Waiting for signals: pause, sigsuspend, the sigwait family, signalfd. */
 #include "hooks/hook.h"
+#include "hooks/offload.h"
 #include "src/wait.h"
 
 /* Until a handler has run. */
@@ -27,9 +28,12 @@ EXPORT int pause(void)
 EXPORT int sigsuspend(const sigset_t *s)
 {
 	HOOK_ENTER(self, REAL(sigsuspend)(s));
+	uint64_t mask;
+	if (ghi_copy_in(&mask, s, sizeof(mask)) < 0)
+		return (int)ghi_ret(-EFAULT);
 	ghi_cancel_point(self);
 	self->sig_ran = 0;
-	ghi_signal_mask_for_wait(self, ghi_hook_bits(s)); /* pending ones run here */
+	ghi_signal_mask_for_wait(self, mask); /* pending ones run here */
 	int r = wait_handler(self);
 	ghi_signal_mask_after_wait(self);
 	if (r == -ECANCELED)
@@ -40,14 +44,18 @@ EXPORT int sigsuspend(const sigset_t *s)
 static int timed_wait(struct ghi_gthread *self, const sigset_t *s, siginfo_t *info, uint64_t end)
 {
 	siginfo_t mine;
+	uint64_t set;
+	if (ghi_copy_in(&set, s, sizeof(set)) < 0)
+		return -EFAULT;
 	ghi_cancel_point(self);
-	int r = ghi_signal_wait(self, ghi_hook_bits(s), &mine, end);
+	int r = ghi_signal_wait(self, set, &mine, end);
 	if (r == -ECANCELED)
 		ghi_cancel_point(self);
 	if (r > 0 && info) {
-		*info = mine;
-		if (info->si_code == SI_TKILL) /* as glibc reports it */
-			info->si_code = SI_USER;
+		if (mine.si_code == SI_TKILL) /* as glibc reports it */
+			mine.si_code = SI_USER;
+		if (ghi_copy_out(info, &mine, sizeof(mine)) < 0)
+			return -EFAULT; /* it is taken all the same */
 	}
 	return r;
 }
@@ -55,12 +63,15 @@ static int timed_wait(struct ghi_gthread *self, const sigset_t *s, siginfo_t *in
 EXPORT int sigtimedwait(const sigset_t *s, siginfo_t *info, const struct timespec *t)
 {
 	HOOK_ENTER(self, REAL(sigtimedwait)(s, info, t));
-	if (t && (ghi_ts_invalid(t) || t->tv_sec < 0))
+	struct timespec limit = {0};
+	if (t && ghi_copy_in(&limit, t, sizeof(limit)) < 0)
+		return (int)ghi_ret(-EFAULT);
+	if (ghi_ts_invalid(&limit) || limit.tv_sec < 0)
 		return (int)ghi_ret(-EINVAL);
-	uint64_t end = t ? ghi_deadline_in(ghi_ts_to_ns(t)) : GHI_NEVER;
+	uint64_t end = t ? ghi_deadline_in(ghi_ts_to_ns(&limit)) : GHI_NEVER;
 	int r = timed_wait(self, s, info, end);
 	/* A look without a wait is not interrupted, although a handler may have run. */
-	return (int)ghi_ret(r == -EINTR && t && !t->tv_sec && !t->tv_nsec ? -EAGAIN : r);
+	return (int)ghi_ret(r == -EINTR && t && !limit.tv_sec && !limit.tv_nsec ? -EAGAIN : r);
 }
 
 EXPORT int sigwaitinfo(const sigset_t *s, siginfo_t *info)

@@ -100,6 +100,8 @@ EXPORT int pthread_create(pthread_t *t, const pthread_attr_t *a, ghi_start_fn f,
 		if (ghi_config.stack)
 			attr.stack_size = 0;
 	}
+	if (attr.stack_size + attr.guard_size < attr.stack_size)
+		return EINVAL; /* no number is that large */
 	struct ghi_gthread *g = ghi_gthread_new(&attr, f, arg, ghi_life_entry);
 	if (!g)
 		return EAGAIN;

@@ -2,6 +2,7 @@
 #include <limits.h>
 
 #include "hooks/hook.h"
+#include "hooks/offload.h"
 #include "src/wait.h"
 
 /* 0 or a positive errno; *ret_left: ns that remain when a handler ended it. */
@@ -70,8 +71,11 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 	if (!absolute && ghi_ts_to_ns(t) == 0)
 		ghi_yield();
 	int r = sleep_until(self, by, at, &left);
-	if (r == EINTR && rem && !absolute)
-		*rem = ghi_ns_to_ts(left);
+	if (r == EINTR && rem && !absolute) {
+		struct timespec rest = ghi_ns_to_ts(left);
+		if (ghi_copy_out(rem, &rest, sizeof(rest)) < 0)
+			return EFAULT;
+	}
 	return r == EINTR ? ghi_hook_eintr() : r;
 }
 

@@ -42,6 +42,17 @@ def test_queues_order_and_ignored_signals(agree):
     agree("sig_order")
 
 
+# Of several that became due at once those of the thread and of the process were handled by number alike;
+# with a handler in a handler the process's real-time signals could overtake each other.
+def test_what_waits_behind_a_mask(agree):
+    agree("sig_pending")
+
+
+# The kernel gave it to any kernel thread, and the caller went on meanwhile.
+def test_default_actions_have_happened_when_the_call_returns(agree):
+    agree("sig_default")
+
+
 def test_what_a_handler_finds_and_may_change(agree):
     agree("sig_frame")
 

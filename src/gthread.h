@@ -113,6 +113,7 @@ struct ghi_gthread_signals {
 	/* The rest: the gthread itself, signals deferred. */
 	struct ghi_siglist own[2];	/* taken from incoming: sent to it, sent to the process */
 	struct ghi_siginfo_node *batch; /* on their way through the kernel */
+	struct ghi_siginfo_node *late;	/* of the process: when all of batch have their frames */
 	uint64_t in_place;		/* numbers in batch */
 	bool bottom;			/* the next of batch lies below all others ... */
 	bool at_bottom;			/* ... and is about to run */
@@ -189,7 +190,7 @@ struct ghi_gthread {
 	void *arg;
 	void *result;	  /* PTHREAD_CANCELED until start() returns or pthread_exit says another */
 	uint32_t nosig;	  /* GHI_G_SHARED: ghi_tls.nosig while it does not run */
-	void *handler_sp; /* light: the innermost handler's frame (hook.h); NULL: none */
+	void *handler_sp; /* the innermost handler's frame, unless a jump left it; NULL: none */
 	struct gh_task *task;  /* NULL: a pthread */
 	const void *joined_at; /* what its joiners' waits_for is; before it runs */
 	const struct ghi_task_ops *task_ops;

@@ -16,7 +16,10 @@
 #define CRASHES		   (BIT(SIGSEGV) | BIT(SIGBUS) | BIT(SIGFPE) | BIT(SIGILL) | BIT(SIGABRT))
 #define IGNORED_BY_DEFAULT (BIT(SIGCHLD) | BIT(SIGURG) | BIT(SIGWINCH) | BIT(SIGCONT))
 
-/* glibc's sigaction() shows this flag of the kernel's. */
+/* The kernel drops the flags that it does not know, and a program may look. */
+#define KNOWN_FLAGS                                                                                \
+	(SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER |         \
+	 (int)SA_RESETHAND | 0x800 /* SA_EXPOSE_TAGBITS */)
 
 enum { ALTSTACK = 32 << 10 };
 
@@ -97,6 +100,15 @@ bool ghi_sig_is_void(const struct ghi_siginfo_node *n)
 	return n->born < load_relaxed(&flushed_at[n->sig]) || ghi_sig_timer_gone(n);
 }
 
+void ghi_sig_flush(int sig)
+{
+	uint64_t now = fetch_add_acq_rel(&ghi_sig_flushes, (uint64_t)1) + 1;
+	store_release(&flushed_at[sig], now);
+	ghi_nosig_enter();
+	ghi_sig_limbo_drop_void(sig);
+	ghi_nosig_leave();
+}
+
 /* What the kernel is told for an action of the program. */
 static void install(int sig)
 {
@@ -137,13 +149,10 @@ int ghi_signal_action(int sig, const struct sigaction *act, struct sigaction *ol
 		actions[sig] = *act;
 		sigdelset(&actions[sig].sa_mask, SIGKILL);
 		sigdelset(&actions[sig].sa_mask, SIGSTOP);
-		actions[sig].sa_flags |= RESTORER;
+		actions[sig].sa_flags = (act->sa_flags & KNOWN_FLAGS) | RESTORER;
 		install(sig);
-		if (ghi_sig_is_ignored(sig, act)) {
-			/* What waits is dropped, blocked or not; the kernel did its own. */
-			uint64_t now = fetch_add_acq_rel(&ghi_sig_flushes, (uint64_t)1) + 1;
-			store_release(&flushed_at[sig], now);
-		}
+		if (ghi_sig_is_ignored(sig, act)) /* blocked or not; the kernel did its own */
+			ghi_sig_flush(sig);
 	}
 	if (old)
 		*old = was;

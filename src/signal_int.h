@@ -57,6 +57,8 @@ void ghi_sig_copy_action(int sig, struct sigaction *ret);
 /* Each time a signal became ignored: what was queued before is void. */
 extern uint64_t ghi_sig_flushes;
 bool ghi_sig_is_void(const struct ghi_siginfo_node *n);
+/* What waits of a number is void from now on. */
+void ghi_sig_flush(int sig);
 /* The alternate stack of a worker, where the kernel puts the frames of some handlers. */
 void ghi_sig_worker_altstack(const struct ghi_worker *w, stack_t *ret);
 
@@ -92,8 +94,13 @@ void ghi_sig_reroute(struct ghi_siginfo_node *n);
 void ghi_sig_place_now(struct ghi_siginfo_node *n);
 /* What all gthreads block waits in limbo, as if pending in the kernel. */
 uint64_t ghi_sig_limbo_bits(void);
-/* Takes one of `want` out of limbo, or NULL. */
+/* Moves one of `want` from limbo to the queue of g, in one step: whoever looks into limbo later
+ * must not overtake it. */
+bool ghi_sig_limbo_to(struct ghi_gthread *g, uint64_t want);
+/* Takes one out for good, or NULL. */
 struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want);
+/* Those of a number that are void, ghi_sig_is_void, wait no longer. */
+void ghi_sig_limbo_drop_void(int sig);
 void ghi_sig_route_reset(void);
 
 /* -1: no room. */
@@ -115,6 +122,9 @@ void ghi_sig_cast_reset(void);
 void ghi_sig_mask_reset(void);
 /* A handler begins or ends: the running gthread's mask, not counted. */
 void ghi_sig_mask_book(struct ghi_gthread *self, uint64_t mask);
+/* A handler returns into another one's code, whose own mask is not counted either: what came for
+ * the process and is blocked there stays in this gthread's queue, in order. */
+void ghi_sig_note_outer(struct ghi_gthread *self, uint64_t mask);
 
 /* signal_exec.c */
 void ghi_sig_from_kernel_at_start(struct ghi_gthread *main_thread);

@@ -129,13 +129,12 @@ void ghi_sig_mask_book(struct ghi_gthread *self, uint64_t mask)
 }
 
 /* After the books and the kernel were changed from `old`. */
-static void consequences(struct ghi_gthread *self, uint64_t old)
+static void consequences(struct ghi_gthread *self, uint64_t old, uint64_t counted)
 {
-	uint64_t mask = self->sigmask, closed = mask & ~old, opened = old & ~mask;
-	struct ghi_siginfo_node *n;
+	uint64_t mask = self->sigmask, closed = counted & ~old, opened = old & ~mask;
 
 	fence_seq_cst(); /* (U1) */
-	recount(self, mask);
+	recount(self, counted);
 	/* What was sent to the process goes to somebody who does not block it ... */
 	if (closed && (ghi_sig_collect(self) & closed))
 		while (self->sig.own[GHI_TO_PROCESS].bits & closed)
@@ -143,22 +142,32 @@ static void consequences(struct ghi_gthread *self, uint64_t old)
 			    &self->sig.own[GHI_TO_PROCESS],
 			    ghi_sig_first(self->sig.own[GHI_TO_PROCESS].bits & closed)));
 	/* ... such as this one now. */
-	while (opened && (ghi_sig_limbo_bits() & opened) && (n = ghi_sig_limbo_take(opened)))
-		ghi_sig_append(&self->sig.own[GHI_TO_PROCESS], n);
+	while (opened && (ghi_sig_limbo_bits() & opened))
+		ghi_sig_limbo_to(self, opened);
 	if (opened && (ghi_sig_collect(self) & opened))
 		store_relaxed(&self->sig_pending, 1u);
 }
 
-void ghi_signal_note_mask(struct ghi_gthread *self, uint64_t mask)
+static void note(struct ghi_gthread *self, uint64_t mask, uint64_t counted)
 {
 	uint64_t old = self->sigmask;
 	store_relaxed(&self->worker->kmask, mask);
-	if (mask == old && self->sig.counted == mask)
+	if (mask == old && self->sig.counted == counted)
 		return;
 	ghi_tls.nosig++;
 	store_relaxed(&self->sigmask, mask);
-	consequences(self, old);
+	consequences(self, old, counted);
 	ghi_tls.nosig--;
+}
+
+void ghi_signal_note_mask(struct ghi_gthread *self, uint64_t mask)
+{
+	note(self, mask, mask);
+}
+
+void ghi_sig_note_outer(struct ghi_gthread *self, uint64_t mask)
+{
+	note(self, mask, self->sig.counted & mask);
 }
 
 /* The books first: a signal that was pending comes within the system call, and is ours. */
@@ -167,7 +176,7 @@ static void change(struct ghi_gthread *self, uint64_t mask)
 	uint64_t old = self->sigmask;
 	ghi_sig_mask_book(self, mask);
 	sys_sigprocmask(SIG_SETMASK, &mask, NULL);
-	consequences(self, old);
+	consequences(self, old, mask);
 }
 
 void ghi_signal_set_mask(struct ghi_gthread *self, uint64_t mask)

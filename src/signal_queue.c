@@ -255,6 +255,16 @@ void ghi_sig_drop_batch(struct ghi_gthread *self)
 		ghi_sig_node_free(self, n);
 	}
 	self->sig.in_place = 0;
+	while ((n = self->sig.late)) {
+		struct ghi_siglist *l = &self->sig.own[GHI_TO_PROCESS];
+		self->sig.late = n->next;
+		n->next = l->bits ? l->first : NULL;
+		l->first = n;
+		if (!l->bits)
+			l->last = n;
+		l->bits |= BIT(n->sig);
+		store_relaxed(&self->sig_pending, 1u);
+	}
 }
 
 void ghi_signal_drop_queued(struct ghi_gthread *self)
@@ -262,13 +272,13 @@ void ghi_signal_drop_queued(struct ghi_gthread *self)
 	struct ghi_siginfo_node *n;
 
 	fence_seq_cst(); /* pairs with the look at `life` in signal_route.c */
+	ghi_sig_drop_batch(self);
 	while ((n = ghi_sig_pick(self, ~0ull))) {
 		if (n->shared) /* the process's: somebody else may take it */
 			ghi_sig_reroute(n);
 		else
 			ghi_sig_node_free(self, n);
 	}
-	ghi_sig_drop_batch(self);
 }
 
 uint64_t ghi_signal_queued(struct ghi_gthread *self)

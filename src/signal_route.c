@@ -115,6 +115,16 @@ void ghi_signal_let_go(void)
 		sys_sigprocmask(SIG_UNBLOCK, &held, NULL);
 }
 
+/* A guard page made by MADV_GUARD_INSTALL is told as no mapping at all; libc's is a mapping without
+ * rights, which is what handlers look for. */
+static void name_guard(const struct ghi_gthread *self, int sig, siginfo_t *info)
+{
+	char *at = info->si_addr;
+	if (sig == SIGSEGV && info->si_code == SEGV_MAPERR && at < self->stack_lo &&
+	    at >= self->stack_lo - self->guard)
+		info->si_code = SEGV_ACCERR;
+}
+
 static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc)
 {
 	bool native = self && (self->flags & GHI_G_NATIVE);
@@ -124,6 +134,8 @@ static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc
 		lender = NULL; /* this is the child */
 
 	bool fault = (BIT(sig) & FAULTS) && info->si_code > 0;
+	if (fault && self)
+		name_guard(self, sig, info);
 	bool foreign = !self && !lender && sys_gettid() != ghi_monitor_tid();
 	if (foreign && ghi_locks_held() && ghi_signal_active && !fault) {
 		hold_back(sig, info, uc);
@@ -209,13 +221,9 @@ void ghi_signal_interrupt(struct ghi_gthread *g, enum ghi_wakeup why)
 	ghi_nosig_leave();
 }
 
-/* Into its queue; it is interrupted when it must look. */
-static void give(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+/* Something is in its queue; it is interrupted when it must look. */
+static void must_look(struct ghi_gthread *g, int sig, bool shared)
 {
-	int sig = n->sig;
-	bool shared = n->shared;
-	if (!ghi_sig_enqueue(g, n))
-		return;
 	if (g == ghi_self()) { /* it looks at the end of this bracket */
 		store_relaxed(&g->sig_pending, 1u);
 		return;
@@ -224,6 +232,41 @@ static void give(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 	/* One for the process that it has just blocked it passes on. */
 	if (shared || accepts(g, sig))
 		ghi_signal_interrupt(g, GHI_WOKEN_SIGNAL);
+}
+
+static void give(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+{
+	int sig = n->sig;
+	bool shared = n->shared;
+	if (ghi_sig_enqueue(g, n))
+		must_look(g, sig, shared);
+}
+
+/* A default action concerns the whole process.  It has happened when the call returns: the kernel
+ * would choose any kernel thread, and the caller would go on for a moment. */
+static bool strike(struct ghi_gthread *self, int sig, const siginfo_t *info)
+{
+	return !(self->sigmask & BIT(sig)) &&
+	       ghi_sys(SYS_rt_tgsigqueueinfo, sys_getpid(), sys_gettid(), sig, info) == 0;
+}
+
+/* A signal that stops voids SIGCONT wherever it waits, and the other way round.  What waits in the
+ * kernel is taken; what the kernel itself sends it treats so, too. */
+static void stop_or_continue(int sig)
+{
+	const uint64_t stops = BIT(SIGTSTP) | BIT(SIGTTIN) | BIT(SIGTTOU);
+	const struct timespec now = {0, 0};
+	uint64_t other = sig == SIGCONT			     ? stops
+			 : (stops | BIT(SIGSTOP)) & BIT(sig) ? BIT(SIGCONT)
+							     : 0;
+	siginfo_t info;
+
+	if (!other)
+		return;
+	while (ghi_sys(SYS_rt_sigtimedwait, &other, &info, &now, 8) > 0)
+		;
+	for (; other; other &= other - 1)
+		ghi_sig_flush(__builtin_ctzll(other) + 1);
 }
 
 int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
@@ -235,6 +278,7 @@ int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
 		return ESRCH;
 	if (sig == 0 || life == GHI_LIFE_DEAD)
 		return 0;
+	stop_or_continue(sig);
 	struct sigaction act = ghi_sig_action_of(sig);
 	if (accepts(g, sig) && !(load_relaxed(&g->sig.waits) & BIT(sig))) {
 		if (ghi_sig_is_ignored(sig, &act))
@@ -245,6 +289,8 @@ int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
 			return r < 0 ? (int)-r : 0;
 		}
 	}
+	if (sig == SIGSTOP && g == ghi_self() && strike(g, sig, info))
+		return 0;
 	if (sig == SIGKILL || sig == SIGSTOP) {
 		ghi_sys(SYS_kill, sys_getpid(), sig);
 		return 0;
@@ -289,8 +335,11 @@ static void into_limbo(struct ghi_siginfo_node *n);
 bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
 {
 	struct sigaction act;
-	if (sig < 1 || sig >= GHI_NSIG || (BIT(sig) & UNBLOCKABLE))
+	if (sig < 1 || sig >= GHI_NSIG)
 		return false;
+	stop_or_continue(sig);
+	if (BIT(sig) & UNBLOCKABLE)
+		return sig == SIGSTOP && strike(self, sig, info);
 	struct ghi_gthread *g = main_if_open(sig);
 	if (!g && accepts(self, sig))
 		g = self;
@@ -305,6 +354,8 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	if (g && (load_relaxed(&g->sigmask) & BIT(sig)))
 		return false;
 	act = ghi_sig_action_of(sig);
+	if (open && !ghi_sig_is_handler(&act) && !ghi_sig_is_ignored(sig, &act))
+		return strike(self, sig, info);
 	if (!open || !ghi_sig_is_handler(&act))
 		return false;
 	ghi_nosig_enter();
@@ -340,19 +391,50 @@ uint64_t ghi_sig_limbo_bits(void)
 	return load_relaxed(&limbo.bits);
 }
 
-struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want)
+static struct ghi_siginfo_node *remove_locked(uint64_t want)
 {
 	struct ghi_siginfo_node *n = NULL;
-	ghi_lock(&limbo.lock);
 	if (limbo.list.bits & want)
 		n = ghi_sig_remove(&limbo.list, ghi_sig_first(limbo.list.bits & want));
 	store_relaxed(&limbo.bits, limbo.list.bits);
+	return n;
+}
+
+struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want)
+{
+	ghi_lock(&limbo.lock);
+	struct ghi_siginfo_node *n = remove_locked(want);
 	ghi_unlock(&limbo.lock);
 	if (n && ghi_sig_is_void(n)) {
 		ghi_sig_node_free(NULL, n);
 		return ghi_sig_limbo_take(want);
 	}
 	return n;
+}
+
+bool ghi_sig_limbo_to(struct ghi_gthread *g, uint64_t want)
+{
+	ghi_lock(&limbo.lock);
+	struct ghi_siginfo_node *n = remove_locked(want);
+	if (n)
+		ghi_sig_enqueue(g, n);
+	ghi_unlock(&limbo.lock);
+	return n;
+}
+
+void ghi_sig_limbo_drop_void(int sig)
+{
+	struct ghi_siglist kept = {0}, dropped = {0};
+	struct ghi_siginfo_node *n;
+	ghi_lock(&limbo.lock);
+	while ((n = remove_locked(BIT(sig))))
+		ghi_sig_append(ghi_sig_is_void(n) ? &dropped : &kept, n);
+	while ((n = ghi_sig_remove(&kept, sig)))
+		ghi_sig_append(&limbo.list, n);
+	store_relaxed(&limbo.bits, limbo.list.bits);
+	ghi_unlock(&limbo.lock);
+	while ((n = ghi_sig_remove(&dropped, sig)))
+		ghi_sig_node_free(NULL, n);
 }
 
 static void into_limbo(struct ghi_siginfo_node *n)
@@ -364,11 +446,10 @@ static void into_limbo(struct ghi_siginfo_node *n)
 	fence_seq_cst(); /* (X1) */
 }
 
-/* To a gthread that may end meanwhile: what was for the process is taken back then. */
-static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+/* Who was given something may end meanwhile: what was for the process is taken back then. */
+static void take_back(struct ghi_gthread *g)
 {
-	struct ghi_siginfo_node *next;
-	give(g, n);
+	struct ghi_siginfo_node *n, *next;
 	fence_seq_cst(); /* pairs with ghi_signal_drop_queued */
 	if (load_relaxed(&g->life) == GHI_LIFE_ALIVE)
 		return;
@@ -378,6 +459,21 @@ static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 			ghi_sig_reroute(n);
 		else
 			ghi_sig_node_free(g, n);
+	}
+}
+
+static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n)
+{
+	give(g, n);
+	take_back(g);
+}
+
+/* All of a number that wait in limbo, to whoever is open for it. */
+static void hand_out(int sig)
+{
+	for (struct ghi_gthread *g; (g = find_open(sig)) && ghi_sig_limbo_to(g, BIT(sig));) {
+		must_look(g, sig, true);
+		take_back(g);
 	}
 }
 
@@ -392,15 +488,13 @@ static void back_to_kernel(struct ghi_siginfo_node *n)
 
 void ghi_sig_place_now(struct ghi_siginfo_node *n)
 {
-	struct ghi_gthread *g;
 	int sig = n->sig;
 	if (ghi_signal_fd_mask & BIT(sig)) { /* does not see limbo: by way of the kernel */
 		ghi_sig_reroute(n);
 		return;
 	}
 	into_limbo(n); /* (X1) */
-	while ((g = find_open(sig)) && (n = ghi_sig_limbo_take(BIT(sig))))
-		give_shared(g, n);
+	hand_out(sig);
 }
 
 static void place(struct ghi_siginfo_node *n)
@@ -442,14 +536,16 @@ void ghi_signal_dispatch(void)
 			next = n->next;
 			place(n);
 		}
-	uint64_t look = load_relaxed(&limbo.bits), open = 0;
-	for (; look; look &= look - 1) {
+	for (uint64_t look = load_relaxed(&limbo.bits); look; look &= look - 1) {
 		int sig = __builtin_ctzll(look) + 1;
-		if (find_open(sig) || for_signalfd(sig))
-			open |= BIT(sig);
+		struct ghi_gthread *g = find_open(sig);
+		struct sigaction act = ghi_sig_action_of(sig);
+		if (g && (ghi_sig_is_handler(&act) || (load_relaxed(&g->sig.waits) & BIT(sig))))
+			hand_out(sig);
+		else if (g || for_signalfd(sig))
+			while ((n = ghi_sig_limbo_take(BIT(sig))))
+				place(n);
 	}
-	while (open && (n = ghi_sig_limbo_take(open)))
-		place(n);
 }
 
 void ghi_sig_route_reset(void)

@@ -41,8 +41,10 @@ static void show_altstack(struct ghi_gthread *self, ucontext_t *uc)
 	uc->uc_stack.ss_sp = self->altstack_sp;
 	uc->uc_stack.ss_size = self->altstack_size;
 	uc->uc_stack.ss_flags = self->altstack_sp ? self->altstack_flags : SS_DISABLE;
-	if (self->altstack_flags & (int)SS_AUTODISARM)
+	if (self->altstack_flags & (int)SS_AUTODISARM) {
 		self->altstack_sp = NULL;
+		self->altstack_size = 0;
+	}
 }
 
 /* sigreturn(2) restores it, and what the handler made of it. */
@@ -52,6 +54,28 @@ static void take_altstack(struct ghi_gthread *self, const ucontext_t *uc)
 	self->altstack_sp = none ? NULL : uc->uc_stack.ss_sp;
 	self->altstack_size = none ? 0 : uc->uc_stack.ss_size;
 	self->altstack_flags = uc->uc_stack.ss_flags & (int)SS_AUTODISARM;
+}
+
+/* ---- on the way through the kernel ----------------------------------------------------------- */
+
+/* Out of room in the kernel's queue, or refused: tgkill() needs none, and the node holds the
+ * information. */
+static void send_here(struct ghi_gthread *self, int sig, const siginfo_t *info)
+{
+	int pid = sys_getpid(), tid = self->worker->tid;
+	if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, sig, info) < 0)
+		ghi_sys(SYS_tgkill, pid, tid, sig);
+}
+
+static void send_late(struct ghi_gthread *self)
+{
+	for (struct ghi_siginfo_node *n; (n = self->sig.late);) {
+		self->sig.late = n->next;
+		n->next = self->sig.batch;
+		self->sig.batch = n;
+		self->sig.in_place |= BIT(n->sig);
+		send_here(self, n->sig, &n->info);
+	}
 }
 
 /* ---- one handler ------------------------------------------------------------------------------
@@ -81,7 +105,10 @@ static void leave_frame(ucontext_t *uc, bool bottom)
 		memcpy(&after, &uc->uc_sigmask, sizeof(after)); /* the handler may edit it */
 		after &= ~UNBLOCKABLE;
 		memcpy(&uc->uc_sigmask, &after, sizeof(after));
-		ghi_signal_note_mask(self, after);
+		if (self->handler_sp)
+			ghi_sig_note_outer(self, after);
+		else
+			ghi_signal_note_mask(self, after);
 		/* What was queued meanwhile and is open again.  Below the whole batch the loop that
 		 * sent it looks: a queue must not become a tower of frames. */
 		if (bottom || !ghi_signal_due(self))
@@ -138,6 +165,8 @@ static void on_frame(int sig, void *info, void *context)
 	self->sig.looping = false;
 	/* The rest of a batch comes now, before any handler's code: it is pending on this kernel
 	 * thread.  A kick, which would run more, is let in when that is done. */
+	if (!self->sig.in_place)
+		send_late(self);
 	add = during | BIT(GHI_SIG_KICK);
 	sys_sigprocmask(SIG_SETMASK, &add, NULL);
 	sys_sigprocmask(SIG_SETMASK, &during, NULL);
@@ -210,16 +239,21 @@ void ghi_sig_deliver(int sig, siginfo_t *info, void *uc)
 
 /* Takes what the kernel would deliver at once: frame upon frame, each with the mask of the one
  * below, at most one of each number.  Sends it to this kernel thread, where all signals are blocked
- * afterwards.  How many. */
+ * afterwards.  How many.
+ *
+ * What was sent to the thread comes first, by number, then what was sent to the process.  The
+ * kernel takes all of one queue by number, and none may be left there behind another one's mask; so
+ * the second kind is sent when the last of the first has its frame (send_late). */
 static int send_due(struct ghi_gthread *self)
 {
 	uint64_t mask = self->sigmask;
-	int sent = 0, pid = sys_getpid();
+	bool to_thread = false; /* some of the first kind are on their way to a handler */
+	int sent = 0;
 
-	for (uint64_t due; (due = ghi_sig_collect(self) & ~mask);) {
-		/* By number, of both kinds: so the kernel takes them from this thread's queue, and
-		 * none may be left there behind another one's mask. */
-		struct ghi_siginfo_node *n = ghi_sig_pick(self, BIT(ghi_sig_first(due)));
+	for (uint64_t due, own; (due = ghi_sig_collect(self) & ~mask);) {
+		own = due & self->sig.own[GHI_TO_THREAD].bits;
+		struct ghi_siginfo_node *n =
+		    ghi_sig_pick(self, BIT(ghi_sig_first(own ? own : due)));
 		struct sigaction act = ghi_sig_action_of(n->sig);
 		uint64_t add = 0;
 		siginfo_t info = n->info;
@@ -237,15 +271,16 @@ static int send_due(struct ghi_gthread *self)
 		} else {
 			memcpy(&add, &act.sa_mask, sizeof(add));
 			mask |= add;
-			n->next = self->sig.batch;
-			self->sig.batch = n;
+			bool later = n->shared && to_thread;
+			struct ghi_siginfo_node **list = later ? &self->sig.late : &self->sig.batch;
+			n->next = *list;
+			*list = n;
+			if (later)
+				continue;
+			to_thread = !n->shared;
 			self->sig.in_place |= BIT(sig);
 		}
-		/* Out of room in the kernel's queue, or refused: tgkill() needs none, and the node
-		 * holds the information. */
-		int tid = self->worker->tid;
-		if (ghi_sys(SYS_rt_tgsigqueueinfo, pid, tid, sig, &info) < 0)
-			ghi_sys(SYS_tgkill, pid, tid, sig);
+		send_here(self, sig, &info);
 	}
 	self->sig.bottom = sent != 0;
 	/* A handler may leave by siglongjmp: the rest is for the bracket after that. */
@@ -276,7 +311,7 @@ void ghi_signal_run_pending(void)
 		ghi_tls.nosig--;
 		if (sent) { /* the handlers run now */
 			sys_sigprocmask(SIG_SETMASK, &self->sigmask, NULL);
-			if (self->sig.in_place) /* it became ignored on its way */
+			if (self->sig.in_place || self->sig.late) /* it became ignored on its way */
 				ghi_sig_drop_batch(self);
 		}
 		self->sig.looping = outer;

@@ -109,9 +109,9 @@ void ghi_signal_waiters_look(void)
 /* From its own queue or limbo; 0: nothing. */
 static int take_own(struct ghi_gthread *self, uint64_t want, siginfo_t *info)
 {
-	struct ghi_siginfo_node *n = ghi_sig_pick(self, want);
-	if (!n && (ghi_sig_limbo_bits() & want))
-		n = ghi_sig_limbo_take(want);
+	struct ghi_siginfo_node *n;
+	while (!(n = ghi_sig_pick(self, want)) && (ghi_sig_limbo_bits() & want))
+		ghi_sig_limbo_to(self, want);
 	if (!n)
 		return 0;
 	int sig = n->sig;

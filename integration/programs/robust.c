@@ -209,6 +209,13 @@ static void *signal_and_end(void *arg)
 	return NULL; /* with the mutex */
 }
 
+static void *cancel_and_end(void *waiter)
+{
+	pthread_mutex_lock(meet->m);
+	pthread_cancel(*(pthread_t *)waiter);
+	return NULL; /* with the mutex */
+}
+
 static void wait_for_stage(int stage)
 {
 	int now;
@@ -253,6 +260,15 @@ static void conditions(int shared)
 	CHECK(meet->cleaned);
 	CHECK_RC(0, pthread_mutex_trylock(meet->m));
 	CHECK_RC(0, pthread_mutex_unlock(meet->m));
+
+	/* A cancelled waiter gets the mutex of a dead owner: its handlers run all the same. */
+	meet->stage = meet->cleaned = 0;
+	t = spawn(cond_waiter, NULL);
+	wait_for_stage(1);
+	join(spawn(cancel_and_end, &t));
+	CHECK(join(t) == PTHREAD_CANCELED);
+	CHECK(meet->cleaned);
+	CHECK_RC(ENOTRECOVERABLE, pthread_mutex_lock(meet->m));
 }
 
 int main(void)

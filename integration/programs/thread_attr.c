@@ -74,6 +74,8 @@ int main(void)
 	MUST(pthread_create(&t, &attr, check_nothing, &seen) == 0);
 	CHECK(join(t) == &seen);
 
+	CHECK_RC(0, pthread_attr_setstacksize(&attr, SIZE_MAX));
+	CHECK_RC(EINVAL, pthread_create(&t, &attr, check_nothing, NULL));
 	CHECK_RC(0, pthread_attr_setstacksize(&attr, 64 << 20));
 	MUST(pthread_create(&t, &attr, use_stack, (void *)(64 << 20)) == 0);
 	CHECK(join(t) == (void *)1);

@@ -117,8 +117,10 @@ int ghi_cond_wait(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until 
 		ghi_mutex_cond_relock(m, state.held);
 	else
 		locked = lock(m);
-	if (locked)
-		return locked; /* EOWNERDEAD and its like come before ETIMEDOUT */
+	/* EOWNERDEAD and its like come before ETIMEDOUT; a cancelled pthread ends all the same. */
+	struct ghi_gthread *self = ghi_self();
+	if (locked && !(r == -ECANCELED && self && !self->task))
+		return locked;
 	if (r == -ETIMEDOUT) {
 		/* Early by the wall clock, which was set back: a spurious wake-up, which is
 		 * allowed. */

@@ -83,6 +83,7 @@ END_TEST
 
 static void *who(void *arg)
 {
+	until(load_acquire((gh_task **)arg) != NULL);
 	must(gh_task_self() == *(gh_task **)arg);
 	return gh_task_self();
 }
@@ -91,7 +92,8 @@ static void *asks_who_it_is(void *arg)
 {
 	gh_task *self = gh_task_self(), *t = NULL;
 	must(gh_task_self() == self);
-	t = gh_task_spawn(who, &t, NULL);
+	gh_task *made = gh_task_spawn(who, &t, NULL);
+	store_release(&t, made);
 	must(end_task(t) == t && t != self);
 	must(gh_task_self() == self);
 	return self;
@@ -107,7 +109,7 @@ static void *is_no_task(void *arg)
 
 START_TEST(a_task_knows_itself)
 {
-	start_runtime(1); /* so that t is set before the task runs */
+	start_runtime(2);
 	must(on_task(0, asks_who_it_is) != NULL);
 	must(on_task(GH_TASK_OWN_TLS, asks_who_it_is) != NULL);
 	is_no_task(NULL);
@@ -237,6 +239,34 @@ START_TEST(who_closes_a_ring_of_joiners_is_told)
 }
 END_TEST
 
+static void *left_the_ring(void *arg)
+{
+	must_eq(gh_task_join(ring[1], NULL), -ECANCELED);
+	must_eq(gh_task_shield(), 0);
+	store_release(&stop, 1u);
+	until(load_acquire(&gh_task_self()->join) == GHI_TASK_JOINING);
+	return arg;
+}
+
+static void *joins_it_then(void *arg)
+{
+	until(load_acquire(&stop));
+	must_eq(gh_task_join(ring[0], NULL), 0);
+	return arg;
+}
+
+START_TEST(who_has_left_joins_nobody)
+{
+	start_runtime(worker_counts[_i]);
+	ring[1] = gh_task_spawn(joins_it_then, NULL, NULL);
+	ring[0] = gh_task_spawn(left_the_ring, NULL, NULL);
+	until(load_acquire(&ring[1]->join) == GHI_TASK_JOINING);
+	must_eq(gh_task_cancel(ring[0]), 0);
+	until(load_acquire(&stop));
+	end_task(ring[1]);
+}
+END_TEST
+
 static void *joins_a_chain(void *depth)
 {
 	if (!depth)
@@ -353,6 +383,7 @@ Suite *suite_native_task(void)
 	add_test(s, a_task_knows_itself);
 	add_loop(s, one_joiner_gets_the_result, PLACES);
 	add_loop(s, who_closes_a_ring_of_joiners_is_told, PLACES);
+	add_loop(s, who_has_left_joins_nobody, WORKER_COUNTS);
 	add_loop(s, a_chain_is_no_ring, WORKER_COUNTS);
 	add_loop(s, a_cancelled_joiner_leaves_the_handle_as_it_was, WORKER_COUNTS);
 	add_loop(s, the_joiner_of_one_that_failed_is_told, PLACES);

@@ -261,26 +261,48 @@ START_TEST(a_handler_ends_a_sleep)
 }
 END_TEST
 
-static uint32_t turns;
-static void *takes_turns(void *arg)
+static void *runs(void *arg)
 {
-	for (uint32_t i = 0; i < 100; i++) {
-		must_eq(turns % 2, (intptr_t)arg);
-		turns++;
+	store_release(&ready, 1u);
+	return arg;
+}
+
+/* Once it counted on strict turns, which the monitor may change on a busy machine. */
+static void *lets_others_run(void *arg)
+{
+	int at_once = 0;
+	for (int i = 0; i < 200; i++) {
+		store_relaxed(&ready, 0u);
+		gh_task *t = gh_task_spawn(runs, NULL, NULL);
 		gh_yield();
+		at_once += load_acquire(&ready) != 0;
+		end_task(t);
 	}
+	must(at_once >= 100);
 	return arg;
 }
 
 START_TEST(a_yield_lets_the_next_one_run)
 {
 	start_runtime(1);
-	gh_task *a = gh_task_spawn(takes_turns, NULL, NULL);
-	gh_task *b = gh_task_spawn(takes_turns, (void *)1, NULL);
-	end_task(a);
-	end_task(b);
-	must_eq(turns, 200);
-	on(true, (void *(*)(void *))gh_yield, NULL); /* sched_yield there */
+	lets_others_run(NULL);
+	on(false, lets_others_run, NULL);
+	on_task(0, lets_others_run);
+	gh_yield();
+}
+END_TEST
+
+static void *yields(void *arg)
+{
+	errno = 17;
+	gh_yield();
+	must_eq(errno, 17);
+	return arg;
+}
+
+START_TEST(anybody_may_yield)
+{
+	everywhere(_i, yields);
 }
 END_TEST
 
@@ -367,6 +389,7 @@ Suite *suite_native_task_ends(void)
 	add_loop(s, a_sleep_is_not_early_and_past_ones_are_none, PLACES);
 	add_loop(s, a_handler_ends_a_sleep, 4 * WORKER_COUNTS);
 	add_test(s, a_yield_lets_the_next_one_run);
+	add_loop(s, anybody_may_yield, PLACES);
 	add_loop(s, a_shutdown_cancels_all_and_counts_who_is_left, PLACES);
 	add_loop(s, a_cancelled_task_waits_for_no_shutdown, WORKER_COUNTS);
 	add_test(s, main_cancels_what_is_left);

@@ -37,6 +37,32 @@ static int join_itself(void)
 	return r;
 }
 
+static gh_task *two[2];
+static int said[2], begun, ended;
+
+static void *joins_the_other(void *arg)
+{
+	intptr_t i = (intptr_t)arg;
+	__atomic_add_fetch(&begun, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&begun, __ATOMIC_ACQUIRE) < 3)
+		gh_yield();
+	said[i] = gh_task_join(two[!i], NULL);
+	__atomic_add_fetch(&ended, 1, __ATOMIC_ACQ_REL);
+	return NULL;
+}
+
+static int join_each_other(void)
+{
+	for (intptr_t i = 0; i < 2; i++)
+		two[i] = gh_task_spawn(joins_the_other, (void *)i, NULL);
+	__atomic_add_fetch(&begun, 1, __ATOMIC_ACQ_REL);
+	while (__atomic_load_n(&ended, __ATOMIC_ACQUIRE) < 2)
+		gh_yield();
+	for (int i = 0; i < 2; i++)
+		MUST(said[!i] == 0 || gh_task_join(two[i], NULL) == 0);
+	return said[0] ? said[0] : said[1];
+}
+
 static int waits(void *arg)
 {
 	return gh_group_wait(arg);
@@ -107,6 +133,7 @@ static int select_closed(void)
 	X(-EINVAL, "gh_task_set_deadline: 0x", gh_task_set_deadline(stale_task(), 1))              \
 	X(-EINVAL, "is detached, or another thread joins it", join_detached())                     \
 	X(-EDEADLK, "a task joins itself", join_itself())                                          \
+	X(-EDEADLK, "joins the caller, by itself or by others", join_each_other())                 \
 	X(-EINVAL, "the function is NULL", errno_of(gh_task_spawn(NULL, NULL, NULL)))              \
 	X(-EINVAL, "GH_TASK_OPTS_SIZE is missing", spawn_without_size())                           \
 	X(-EPERM, "gh_task_shield: the caller is no task", gh_task_shield())                       \

@@ -110,12 +110,14 @@ static int wait_sem(sem_t *s, const struct ghi_until *until)
 #define LIBC_SEM(call, ends)                                                                       \
 	({                                                                                         \
 		struct ghi_gthread *waiter_ = ghi_self();                                          \
-		int sem_;                                                                          \
+		int sem_, errno_ = errno;                                                          \
 		do {                                                                               \
 			if (waiter_)                                                               \
 				waiter_->sig_ran = 0;                                              \
 			sem_ = LIBC(call);                                                         \
 		} while (sem_ < 0 && errno == EINTR && waiter_ && !(waiter_->sig_ran & (ends)));   \
+		if (sem_ == 0)                                                                     \
+			errno = errno_;                                                            \
 		sem_;                                                                              \
 	})
 

@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "hooks/hook.h"
+#include "hooks/offload.h"
 #include "hooks/priority.h"
 #include "src/lot.h"
 #include "src/tls.h"
@@ -182,6 +183,31 @@ static long robust_list(struct ghi_gthread *self, long nr, long a, long b, long 
 /* syscall(nr, ...) for calls about descriptors (raw_fd.c). */
 bool ghi_raw_descriptor(long nr, const long a[6], long *ret);
 
+/* What the kernel or a kill() says of itself one may say to oneself only. */
+static long raw_queue(pid_t pid, pid_t tid, int sig, const siginfo_t *info)
+{
+	struct ghi_gthread *g = pid == sys_getpid() ? ghi_gthread_by_tid(tid) : NULL;
+	siginfo_t copy;
+	if (!g)
+		return ghi_ret(ghi_sys_program(SYS_rt_tgsigqueueinfo, pid, tid, sig, info));
+	if (ghi_copy_in(&copy, info, sizeof(copy)) < 0)
+		return ghi_ret(-EFAULT);
+	if ((copy.si_code >= 0 || copy.si_code == SI_TKILL) && g != ghi_self())
+		return ghi_ret(-EPERM);
+	return ghi_ret(-ghi_signal_send(g, sig, &copy));
+}
+
+/* To the process: only the initial thread's id is the process's. */
+static long raw_queue_process(struct ghi_gthread *self, pid_t pid, int sig, const siginfo_t *info)
+{
+	int code = 0;
+	if (pid == sys_getpid() && self != ghi_runtime_main() &&
+	    ghi_copy_in(&code, &info->si_code, sizeof(code)) == 0 &&
+	    (code >= 0 || code == SI_TKILL))
+		return ghi_ret(-EPERM);
+	return ghi_ret(ghi_sys_program(SYS_rt_sigqueueinfo, pid, sig, info));
+}
+
 /* The kernel's set of signals is shorter than libc's. */
 static int raw_sigprocmask(int how, const uint64_t *set, uint64_t *old)
 {
@@ -216,6 +242,10 @@ EXPORT long syscall(long nr, ...)
 			return tgkill(sys_getpid(), (pid_t)a, (int)b);
 		case SYS_kill:
 			return kill((pid_t)a, (int)b);
+		case SYS_rt_sigqueueinfo:
+			return raw_queue_process(self, (pid_t)a, (int)b, (const siginfo_t *)c);
+		case SYS_rt_tgsigqueueinfo:
+			return raw_queue((pid_t)a, (pid_t)b, (int)c, (const siginfo_t *)d);
 		case SYS_rt_sigprocmask: /* the books on the mask */
 			return d == 8 ? raw_sigprocmask((int)a, (const uint64_t *)b, (uint64_t *)c)
 				      : ghi_ret(-EINVAL);

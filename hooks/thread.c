@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "hooks/held.h"
 #include "hooks/hook.h"
 #include "hooks/priority.h"
 #include "src/handover.h"
@@ -217,9 +218,17 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 	/* As in NPTL: not when either of them is about to end by a cancellation. */
 	if (wait && self && (g == self || waits_for(g, self)) && !ghi_cancel_requested(self))
 		return EDEADLK;
-	if (!cas_acq_rel(&g->joiner, &none, me))
+	/* libc waits on for a time that is none. */
+	if (at && ghi_ts_invalid(at))
+		at = NULL;
+	GHI_HELD(joining); /* a handler may leave by siglongjmp, and it be joined again */
+	ghi_nosig_enter();
+	bool first = cas_acq_rel(&g->joiner, &none, me);
+	if (first && state != GHI_ENDED)
+		ghi_hold(&joining, drop_joiner, g);
+	ghi_nosig_leave();
+	if (!first)
 		return EINVAL; /* another thread waits for it already */
-	pthread_cleanup_push(drop_joiner, g);
 	while (load_acquire(&g->join) != GHI_ENDED) {
 		uint64_t deadline = at ? ghi_deadline_at(clock, at) : GHI_NEVER;
 		if (deadline == GHI_PASSED) {
@@ -241,11 +250,9 @@ static int join(struct ghi_gthread *g, void **ret, bool wait, clockid_t clock,
 				break;
 		}
 	}
-	pthread_cleanup_pop(0);
-	if (r) {
-		drop_joiner(g);
+	if (r)
 		return r;
-	}
+	ghi_held_drop(&joining);
 	if (ret)
 		*ret = g->result;
 	store_release(&g->join, (uint32_t)GHI_JOINED);

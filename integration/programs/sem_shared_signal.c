@@ -21,9 +21,11 @@ static void *waits(void *arg)
 	errno = 0;
 	switch ((intptr_t)arg) {
 	case 0:
-		return (void *)(intptr_t)(sem_wait(shared) ? errno : 0);
+		sem_wait(shared);
+		return (void *)(intptr_t)errno; /* untouched when it succeeds */
 	case 1:
-		return (void *)(intptr_t)(sem_timedwait(shared, &far) ? errno : 0);
+		sem_timedwait(shared, &far);
+		return (void *)(intptr_t)errno;
 	default:
 		return (void *)(intptr_t)clock_nanosleep(CLOCK_PROCESS_CPUTIME_ID, 0, &hour, &left);
 	}

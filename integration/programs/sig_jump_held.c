@@ -1,8 +1,10 @@
 /* siglongjmp out of a handler leaves nothing of the call behind: after jumps out of accept another
- * accept gets its connection, jumps out of waitpid cost no descriptors. */
+ * accept gets its connection, jumps out of waitpid cost no descriptors, after jumps out of
+ * pthread_join the thread can be joined. */
 #include "check.h"
 #include <dirent.h>
 #include <poll.h>
+#include <semaphore.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stddef.h>
@@ -134,6 +136,32 @@ static void jumps_out_of_waitpid(void)
 	CHECK(descriptors() < before + WAITS / 4);
 }
 
+static void *ends(void *go)
+{
+	sem_wait(go);
+	return go;
+}
+
+static void jumps_out_of_join(void)
+{
+	sem_t go;
+	sem_init(&go, 0, 0);
+	pthread_t a, t = spawn(ends, &go);
+	stop = 0;
+	a = spawn(storm, (void *)1);
+	for (volatile int i = 0; i < WAITS; i++) {
+		if (sigsetjmp(env, 1))
+			continue;
+		armed = 1;
+		pthread_join(t, NULL);
+		QUIET(!"joined");
+	}
+	__atomic_store_n(&stop, 1, __ATOMIC_SEQ_CST);
+	join(a);
+	sem_post(&go);
+	CHECK(join(t) == &go);
+}
+
 int main(void)
 {
 	struct sigaction action = {.sa_handler = jump};
@@ -142,5 +170,6 @@ int main(void)
 	sigaction(SIGUSR1, &action, NULL);
 	jumps_out_of_accept();
 	jumps_out_of_waitpid();
+	jumps_out_of_join();
 	return check_done();
 }

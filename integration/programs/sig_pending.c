@@ -4,6 +4,7 @@
 #include "check.h"
 #include <signal.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 
 #ifndef SS_AUTODISARM
 #define SS_AUTODISARM (1u << 31)
@@ -173,6 +174,22 @@ static void stack_and_flags(void)
 	printf("flags %x\n", is.sa_flags);
 }
 
+/* By the system call, which says what it wants of the sender. */
+static void by_system_call(int main_thread)
+{
+	siginfo_t info;
+	memset(&info, 0, sizeof(info));
+	info.si_code = -77;
+	handle(SIGUSR1, note, 0);
+	at = 0;
+	CHECK(syscall(SYS_rt_tgsigqueueinfo, getpid(), gettid(), SIGUSR1, &info) == 0);
+	CHECK(at > 0);
+	CHECK_ERRNO(ESRCH, syscall(SYS_rt_tgsigqueueinfo, getpid(), 99999999, SIGUSR1, &info));
+	info.si_code = SI_TKILL;
+	if (!main_thread)
+		CHECK_ERRNO(EPERM, syscall(SYS_rt_sigqueueinfo, getpid(), SIGUSR1, &info));
+}
+
 static void *all(void *who)
 {
 	printf("%s\n", (char *)who);
@@ -181,6 +198,7 @@ static void *all(void *who)
 	stops();
 	not_there();
 	stack_and_flags();
+	by_system_call(gettid() == getpid());
 	return NULL;
 }
 

@@ -53,6 +53,14 @@ int main(void)
 	CHECK(result == (void *)12);
 	join(poster);
 
+	/* A time that is none is no limit. */
+	t = spawn(wait_for_go, (void *)14);
+	poster = spawn(post_later, NULL);
+	until = (struct timespec){0, 1000000000};
+	CHECK_RC(0, pthread_timedjoin_np(t, &result, &until));
+	CHECK(result == (void *)14);
+	join(poster);
+
 	t = spawn(wait_for_go, (void *)13);
 	sem_post(&go);
 	while (pthread_tryjoin_np(t, &result) == EBUSY)

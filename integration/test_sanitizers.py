@@ -179,3 +179,12 @@ def test_a_race_is_reported(built, compiler):
     for workers in (None, *WORKERS):
         status, out, err = run(program, "race", workers=workers)
         assert status == 66 and out == "raced\n" and err.count("WARNING: ThreadSanitizer: data race") == 1, err
+
+
+def test_tasks_and_the_thread_sanitizer(built, compiler):
+    """It knew neither tasks, where it crashed, nor what orders them."""
+    program = native_api(built, compiler, "thread")
+    for workers in WORKERS:
+        assert tasks(program, workers=workers) == (0, "worked: 400, counted: 4000\nreceived: 440\nwaiting\n", "")
+        status, _, err = tasks(program, "race", workers=workers)
+        assert status == 66 and err.count("WARNING: ThreadSanitizer: data race") == 1, err

@@ -16,6 +16,7 @@
 #include "src/control.h"
 #include "src/poller.h"
 #include "src/runtime.h"
+#include "src/sanitizer.h"
 
 extern char **environ;
 
@@ -78,6 +79,7 @@ __attribute__((constructor(101))) static void greenhook_init(void)
 	ghi_fault_load(environ);
 #endif
 	ghi_real_load();
+	ghi_sanitizer_init();
 	ghi_runtime_atfork = ghi_process_atfork;
 	if (!ghi_config.enabled)
 		return;

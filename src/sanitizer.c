@@ -8,11 +8,13 @@
  * told to search.  A copy, and not the stacks: it would read each of these for itself, with all the
  * mappings of the process in between, and what lies below the stack pointer would hide real leaks.
  */
+#include <dlfcn.h>
 #include <signal.h>
 #include <sys/mman.h>
 
 #include "src/base/sys.h"
 #include "src/gthread.h"
+#include "src/real.h"
 #include "src/runtime.h"
 #include "src/sanitizer.h"
 #include "src/sched.h"
@@ -182,6 +184,22 @@ void (*ghi_sanitizer_before_end(void (*loader_end)(void)))(void)
 	return look_and_end;
 }
 
+bool ghi_sanitizer_present;
+
+void ghi_sanitizer_init(void)
+{
+	ghi_sanitizer_present =
+	    __asan_init || __lsan_register_root_region || __tsan_init || __msan_init;
+}
+
+ghi_create_fn ghi_sanitizer_create(void)
+{
+	ghi_create_fn theirs = NULL;
+	if (ghi_sanitizer_present)
+		theirs = (ghi_create_fn)dlsym(RTLD_DEFAULT, "pthread_create");
+	return theirs ? theirs : ghi_real_pthread_create;
+}
+
 void ghi_sanitizer_unwound(char *stack_lo)
 {
 	char *here = __builtin_frame_address(0);
@@ -204,7 +222,7 @@ void ghi_sanitizer_set_mask(uint64_t mask)
 void ghi_sanitizer_note_mask(void)
 {
 	uint64_t now;
-	if (!ghi_sanitizer_knows_threads() || ghi_tls.lent || sys_gettid() != sys_getpid())
+	if (!ghi_sanitizer_present || ghi_tls.lent || sys_gettid() != sys_getpid())
 		return;
 	sys_sigprocmask(SIG_BLOCK, NULL, &now);
 	ghi_sanitizer_set_mask(now);

@@ -12,6 +12,7 @@
 #ifndef GHI_SANITIZER_H
 #define GHI_SANITIZER_H
 
+#include <pthread.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,10 +30,14 @@ GHI_WEAK void __tsan_release(void *at);
 GHI_WEAK void __msan_init(void);
 
 /* The program's code keeps books per thread: it must run on threads that they know. */
-static inline bool ghi_sanitizer_knows_threads(void)
-{
-	return __asan_init || __lsan_register_root_region || __tsan_init || __msan_init;
-}
+extern bool ghi_sanitizer_present;
+/* By the constructor. */
+void ghi_sanitizer_init(void);
+
+/* What makes a thread that they know: the program's pthread_create where there is one of theirs,
+ * else libc's. */
+typedef int (*ghi_create_fn)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+ghi_create_fn ghi_sanitizer_create(void);
 
 /* A thread is about to be unwound by force, from here: its frames will not take back what they
  * marked. */

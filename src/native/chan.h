@@ -10,10 +10,12 @@
 #include <string.h>
 
 #include <greenhook/chan.h>
+#include "src/base/copy.h"
 #include "src/lot.h"
 #include "src/native/renew.h"
 #include "src/native/until.h"
 #include "src/park.h"
+#include "src/sanitizer.h"
 #include "src/wait.h"
 
 /* Who waits, on the stack of its call. */
@@ -41,6 +43,9 @@ static inline void ghi_chan_copy(void *to, const void *from, size_t n)
 {
 	if (n == 8)
 		memcpy(to, from, 8);
+	else if (__builtin_expect(__tsan_acquire != NULL,
+				  0)) /* whose memcpy knows nothing of our lock */
+		ghi_copy_raw(to, from, n);
 	else if (n) /* elements without bytes may have no address */
 		memcpy(to, from, n);
 }
@@ -56,7 +61,7 @@ struct gh_chan {
 	struct ghi_chan_core core;
 };
 
-void ghi_chan_after_fork(gh_chan *c);
+void ghi_chan_lock_rare(gh_chan *c);
 
 static inline bool ghi_chan_good(const gh_chan *c)
 {
@@ -68,8 +73,9 @@ static inline void ghi_chan_lock(gh_chan *c)
 {
 	if (__builtin_expect(load_acquire(&c->generation) != load_relaxed(&ghi_native_generation),
 			     0))
-		ghi_chan_after_fork(c);
-	ghi_lock(&c->lock);
+		ghi_chan_lock_rare(c);
+	else
+		ghi_lock(&c->lock);
 }
 
 /* A ring with place for more elements, nothing locked; 0 or -ENOMEM. */

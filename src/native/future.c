@@ -14,6 +14,7 @@
 #include "src/native/misuse.h"
 #include "src/native/renew.h"
 #include "src/native/task_int.h"
+#include "src/sanitizer.h"
 
 #define FUTURE_MAGIC 0x74757466u
 
@@ -52,6 +53,7 @@ static void renew(void *arg)
 	if (f->done == CLAIMED || (f->done == PENDING && alone)) {
 		f->status = -ECANCELED;
 		f->value = NULL;
+		ghi_sanitizer_before(f);
 		store_release(&f->done, (uint32_t)DONE);
 	}
 }
@@ -122,6 +124,7 @@ int gh_future_set(gh_future *f, int status, void *value)
 	f->status = status;
 	f->value = value;
 	lock(f);
+	ghi_sanitizer_before(f);
 	store_release(&f->done, (uint32_t)DONE);
 	/* Whoever awaits several cannot leave while we have the lock: its word is there. */
 	for (struct ghi_list *l = f->any.next; l && l != &f->any; l = l->next) {
@@ -138,7 +141,12 @@ int gh_future_set(gh_future *f, int status, void *value)
 
 int gh_future_done(gh_future *f)
 {
-	return good(f) ? load_acquire(&f->done) == DONE : GHI_BAD(f, "future");
+	if (!good(f))
+		return GHI_BAD(f, "future");
+	bool done = load_acquire(&f->done) == DONE;
+	if (done)
+		ghi_sanitizer_after(f);
+	return done;
 }
 
 static bool pending(void *arg)
@@ -174,6 +182,7 @@ int gh_await_until(gh_future *f, void **value, gh_time at)
 			return -EINVAL;
 	if (r)
 		return r;
+	ghi_sanitizer_after(f);
 	if (value)
 		*value = f->value;
 	return f->status;
@@ -192,8 +201,10 @@ static bool silent(void *arg)
 static int first_done(gh_future *const futures[], int n)
 {
 	for (int i = 0; i < n; i++)
-		if (load_acquire(&futures[i]->done) == DONE)
+		if (load_acquire(&futures[i]->done) == DONE) {
+			ghi_sanitizer_after(futures[i]);
 			return i;
+		}
 	return -1;
 }
 

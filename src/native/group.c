@@ -19,6 +19,7 @@
 #include "src/native/renew.h"
 #include "src/native/task_int.h"
 #include "src/park.h"
+#include "src/sanitizer.h"
 #include "src/sched.h"
 #include "src/signal.h"
 
@@ -186,6 +187,7 @@ struct gh_error *ghi_group_leave(gh_task *t, int r)
 	struct gh_error *dropped = t->error;
 
 	t->error = NULL;
+	ghi_sanitizer_before(g);
 	lock(g);
 	ghi_list_remove(&t->in_group);
 	if (r < 0 && !g->error) {
@@ -286,6 +288,7 @@ int gh_group_wait_until(gh_group *g, gh_time at)
 	if (r == 0)
 		g->error = 0;
 	unlock(g);
+	ghi_sanitizer_after(g);
 	return r == -ETIMEDOUT ? r : error ? error : r;
 }
 

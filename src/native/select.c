@@ -12,6 +12,7 @@
 #include "src/native/memory.h"
 #include "src/native/misuse.h"
 #include "src/poller.h"
+#include "src/sanitizer.h"
 
 enum { ON_STACK = 4, MOST = 16384, NONE = -1 };
 
@@ -266,6 +267,7 @@ static int wait_held(struct select *s, uint64_t until, struct pollfd *p)
 	uint32_t claimed = ghi_party_claimed(&s->party); /* (S7) */
 	ghi_nosig_leave();
 	if (claimed) {
+		ghi_sanitizer_after(s->cases[claimed - 1].chan);
 		s->cases[claimed - 1].result = s->room[claimed - 1].node.closed ? -EPIPE : 0;
 		return (int)claimed - 1;
 	}

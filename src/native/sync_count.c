@@ -9,6 +9,7 @@
 #include <greenhook/sync.h>
 #include "src/native/misuse.h"
 #include "src/native/until.h"
+#include "src/sanitizer.h"
 
 _Static_assert(sizeof(gh_rwlock) >= sizeof(pthread_rwlock_t), "it is one, but for its kind");
 _Static_assert(sizeof(gh_rwlock) == 56 && sizeof(gh_sem) == 16, "part of the ABI");
@@ -18,6 +19,14 @@ _Static_assert(_Alignof(gh_barrier) >= _Alignof(pthread_barrier_t), "it is one")
 
 /* ---- read-write locks -------------------------------------------------------------------------
  */
+
+/* A result of taking `at`, negative or 0. */
+static int taken(int r, void *at)
+{
+	if (r == 0)
+		ghi_sanitizer_after(at);
+	return r;
+}
 
 /* All zero is a valid one that prefers writers, or readers that come and come would starve them. */
 static pthread_rwlock_t *rwlock_of(gh_rwlock *l)
@@ -32,41 +41,42 @@ static pthread_rwlock_t *rwlock_of(gh_rwlock *l)
 int gh_rwlock_rdlock_until(gh_rwlock *l, gh_time until)
 {
 	struct ghi_native_until u;
-	return l ? -ghi_rwlock_rdlock(rwlock_of(l), ghi_native_until(&u, until), false)
+	return l ? taken(-ghi_rwlock_rdlock(rwlock_of(l), ghi_native_until(&u, until), false), l)
 		 : GHI_NULL("lock");
 }
 
 int gh_rwlock_wrlock_until(gh_rwlock *l, gh_time until)
 {
 	struct ghi_native_until u;
-	return l ? -ghi_rwlock_wrlock(rwlock_of(l), ghi_native_until(&u, until), false)
+	return l ? taken(-ghi_rwlock_wrlock(rwlock_of(l), ghi_native_until(&u, until), false), l)
 		 : GHI_NULL("lock");
 }
 
 int gh_rwlock_rdlock(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_rdlock(rwlock_of(l), NULL, false) : GHI_NULL("lock");
+	return l ? taken(-ghi_rwlock_rdlock(rwlock_of(l), NULL, false), l) : GHI_NULL("lock");
 }
 
 int gh_rwlock_wrlock(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_wrlock(rwlock_of(l), NULL, false) : GHI_NULL("lock");
+	return l ? taken(-ghi_rwlock_wrlock(rwlock_of(l), NULL, false), l) : GHI_NULL("lock");
 }
 
 int gh_rwlock_rdlock_try(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_rdlock(rwlock_of(l), NULL, true) : GHI_NULL("lock");
+	return l ? taken(-ghi_rwlock_rdlock(rwlock_of(l), NULL, true), l) : GHI_NULL("lock");
 }
 
 int gh_rwlock_wrlock_try(gh_rwlock *l)
 {
-	return l ? -ghi_rwlock_wrlock(rwlock_of(l), NULL, true) : GHI_NULL("lock");
+	return l ? taken(-ghi_rwlock_wrlock(rwlock_of(l), NULL, true), l) : GHI_NULL("lock");
 }
 
 int gh_rwlock_unlock(gh_rwlock *l)
 {
 	if (!l)
 		return GHI_NULL("lock");
+	ghi_sanitizer_before(l);
 	return ghi_rwlock_held(rwlock_of(l)) ? -ghi_rwlock_unlock(rwlock_of(l))
 					     : GHI_MISUSE(-EPERM, "the lock is not locked");
 }
@@ -95,7 +105,7 @@ int gh_sem_wait_until(gh_sem *s, gh_time until)
 	do
 		r = ghi_sem_wait((sem_t *)s, ghi_native_until(&u, until), false);
 	while (r == EINTR);
-	return r < 0 ? r : -r;
+	return taken(r < 0 ? r : -r, s);
 }
 
 int gh_sem_wait(gh_sem *s)
@@ -105,11 +115,12 @@ int gh_sem_wait(gh_sem *s)
 
 int gh_sem_wait_try(gh_sem *s)
 {
-	return s ? -ghi_sem_wait((sem_t *)s, NULL, true) : GHI_NULL("semaphore");
+	return s ? taken(-ghi_sem_wait((sem_t *)s, NULL, true), s) : GHI_NULL("semaphore");
 }
 
 int gh_sem_post(gh_sem *s)
 {
+	ghi_sanitizer_before(s);
 	return s ? -ghi_sem_post((sem_t *)s) : GHI_NULL("semaphore");
 }
 
@@ -121,9 +132,23 @@ int64_t gh_sem_value(const gh_sem *s)
 /* ---- once --------------------------------------------------------------------------------------
  */
 
+struct once_call {
+	gh_once *o;
+	void (*fn)(void *);
+	void *arg;
+};
+
+static void call_once_fn(void *arg)
+{
+	struct once_call *c = arg;
+	c->fn(c->arg);
+	ghi_sanitizer_before(c->o);
+}
+
 int gh_once_do(gh_once *o, void (*fn)(void *), void *arg)
 {
-	return o && fn ? -ghi_once_with((pthread_once_t *)&o->word, fn, arg)
+	struct once_call call = {o, fn, arg};
+	return o && fn ? taken(-ghi_once_with((pthread_once_t *)&o->word, call_once_fn, &call), o)
 		       : GHI_NULL("once or the function");
 }
 
@@ -144,7 +169,10 @@ int gh_barrier_wait_until(gh_barrier *b, gh_time until)
 		return GHI_MISUSE(-EINVAL, "the barrier is NULL, was destroyed, or was not made");
 	if (ghi_native_cancelled())
 		return -ECANCELED;
+	ghi_sanitizer_before(b);
 	int r = ghi_barrier_wait_until((pthread_barrier_t *)b, ghi_native_deadline(until));
+	if (r >= 0)
+		ghi_sanitizer_after(b);
 	return r == PTHREAD_BARRIER_SERIAL_THREAD ? 1 : r;
 }
 

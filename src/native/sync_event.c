@@ -16,6 +16,7 @@
 #include "src/lot.h"
 #include "src/native/misuse.h"
 #include "src/native/until.h"
+#include "src/sanitizer.h"
 
 _Static_assert(sizeof(gh_event) == 8 && sizeof(gh_wg) == 8, "part of the ABI");
 
@@ -34,6 +35,7 @@ int gh_event_set(gh_event *e)
 	if (!e)
 		return GHI_NULL("event");
 	int n = e->kind == GH_EVENT_AUTO ? 1 : INT_MAX; /* before it may be freed */
+	ghi_sanitizer_before(e);
 	if (xchg_acq_rel(&e->state, (uint32_t)SET) == WAITED)
 		ghi_lot_wake(e, n, 0, NULL, NULL);
 	return 0;
@@ -52,9 +54,11 @@ int gh_event_reset(gh_event *e)
 static bool event_take(gh_event *e, uint32_t as)
 {
 	uint32_t set = SET;
-	if (e->kind == GH_EVENT_AUTO)
-		return cas_acquire(&e->state, &set, as);
-	return load_acquire(&e->state) == SET;
+	bool took = e->kind == GH_EVENT_AUTO ? cas_acquire(&e->state, &set, as)
+					     : load_acquire(&e->state) == SET;
+	if (took)
+		ghi_sanitizer_after(e);
+	return took;
 }
 
 static bool event_not_set(void *arg)
@@ -122,6 +126,7 @@ int gh_wg_add(gh_wg *wg, int32_t n)
 	if (!wg)
 		return GHI_NULL("wait group");
 	uint64_t seen = load_relaxed(&wg->data), next;
+	ghi_sanitizer_before(wg);
 	do {
 		int64_t count = (int64_t)WG_COUNT(seen) + n;
 		if (count < 0)
@@ -175,6 +180,7 @@ int gh_wg_wait_until(gh_wg *wg, gh_time until)
 		if (r == -ETIMEDOUT || r == -ECANCELED)
 			return r;
 	}
+	ghi_sanitizer_after(wg);
 	return 0;
 }
 
@@ -185,5 +191,10 @@ int gh_wg_wait(gh_wg *wg)
 
 int gh_wg_wait_try(gh_wg *wg)
 {
-	return !wg ? GHI_NULL("wait group") : WG_COUNT(load_acquire(&wg->data)) ? -EAGAIN : 0;
+	if (!wg)
+		return GHI_NULL("wait group");
+	if (WG_COUNT(load_acquire(&wg->data)))
+		return -EAGAIN;
+	ghi_sanitizer_after(wg);
+	return 0;
 }

@@ -3,7 +3,6 @@
  * Owns: the life of a task between its two references.  Called by: programs, life.c through
  * ghi_task_ops.  Must not know: groups' members, hooks.
  */
-#include <dlfcn.h>
 #include <errno.h>
 #include <greenhook/error.h>
 #include <limits.h>
@@ -85,6 +84,7 @@ static void leaves(gh_task *t)
 	ghi_alarm_end(&t->alarm); /* which may want the lock this very moment */
 	ghi_nosig_leave();
 	gh_error_unref(dropped);
+	ghi_sanitizer_before(t);
 }
 
 static void left(gh_task *t, void *result)
@@ -218,18 +218,16 @@ static int prepare_known(struct ghi_making *m, struct ghi_gthread *g)
 static int start_known(gh_task *t, const gh_task_opts *o)
 {
 	enum { LEAST = 256 << 10 }; /* their frames are larger */
-	int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 	pthread_attr_t attr;
 	pthread_t thread;
 	struct known k = {{&attr, prepare_known}, t, o, 0};
 
-	create = (__typeof__(create))dlsym(RTLD_DEFAULT, "pthread_create");
 	pthread_attr_init(&attr);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	if (o->stack_size)
 		pthread_attr_setstacksize(&attr, o->stack_size > LEAST ? o->stack_size : LEAST);
 	ghi_tls.making = &k.making;
-	int r = create(&thread, &attr, t->fn, t->arg);
+	int r = ghi_sanitizer_create()(&thread, &attr, t->fn, t->arg);
 	ghi_tls.making = NULL;
 	pthread_attr_destroy(&attr);
 	return k.r ? k.r : r ? -EAGAIN : 0;
@@ -243,7 +241,7 @@ static int start_green(gh_task *t, const gh_task_opts *o)
 		return -EINVAL;
 	if (pinned && self && self->own)
 		return -EBUSY;
-	if (ghi_sanitizer_knows_threads())
+	if (__builtin_expect(ghi_sanitizer_present, 0))
 		return start_known(t, o);
 	struct ghi_gthread_attr attr = {
 	    .stack_size = o->stack_size, .guard_size = GHI_PAGE, .detached = true};
@@ -433,6 +431,7 @@ int gh_task_join_until(gh_task *t, void **ret, gh_time at)
 		store_release(&t->join, (uint32_t)GHI_TASK_JOINABLE);
 		return r;
 	}
+	ghi_sanitizer_after(t);
 	bool failed = t->failed;
 	if (ret)
 		*ret = failed ? NULL : t->result;

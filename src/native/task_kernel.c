@@ -12,6 +12,7 @@
 #include "src/native/task_int.h"
 #include "src/real.h"
 #include "src/runtime.h"
+#include "src/sanitizer.h"
 
 static ghi_lock_t list_lock;
 static gh_task *list;
@@ -88,7 +89,7 @@ int ghi_task_start_kernel(gh_task *t, const gh_task_opts *o)
 	ghi_unlock(&list_lock);
 	ghi_nosig_leave();
 	ghi_task_findable(t);
-	r = ghi_real_pthread_create(&thread, &attr, kernel_main, t);
+	r = ghi_sanitizer_create()(&thread, &attr, kernel_main, t);
 	pthread_attr_destroy(&attr);
 	if (r == 0)
 		return 0;

@@ -14,6 +14,7 @@
 #include "src/native/renew.h"
 #include "src/native/task_int.h"
 #include "src/native/until.h"
+#include "src/sanitizer.h"
 
 #define TIMER_MAGIC 0x72656d74u
 
@@ -88,7 +89,9 @@ static void call(gh_timer *t)
 	}
 	t->calling = true;
 	unlock(t);
+	ghi_sanitizer_after(t);
 	t->fn(t->arg);
+	ghi_sanitizer_before(t);
 	lock(t);
 	t->calling = false;
 	gh_cond_broadcast(&t->changed);
@@ -181,6 +184,7 @@ int gh_timer_set(gh_timer *t, gh_time at, gh_time every)
 		return GHI_BAD(t, "timer");
 	if (every < 0)
 		return GHI_MISUSE(-EINVAL, "every %ld ns", (long)every);
+	ghi_sanitizer_before(t);
 	lock(t);
 	t->at = at < 0 ? 0 : at;
 	t->every = every;
@@ -201,6 +205,7 @@ int gh_timer_stop(gh_timer *t)
 	t->at = GH_FOREVER;
 	gh_cond_broadcast(&t->changed);
 	unlock(t);
+	ghi_sanitizer_after(t);
 	return was;
 }
 
@@ -220,6 +225,7 @@ int gh_timer_free(gh_timer *t)
 	while (t->calling && (!self || t->task != self))
 		gh_cond_wait(&t->changed, &t->mutex);
 	unlock(t);
+	ghi_sanitizer_after(t);
 	unref(t);
 	if (self)
 		gh_task_unshield();

@@ -183,7 +183,8 @@ def test_timers_call_functions(every, native):
 # A setgid waited for ever for the kernel's own threads in the process (iou-wrk-), which block all signals.
 @pytest.mark.parametrize("ring", ["0", "1", "2"])
 def test_files_have_the_same_answers_with_and_without_io_uring(every, ring):
-    outputs = {done.out for done in every("disk", env={"GREENHOOK_URING": ring, "GREENHOOK_MAX_WORKERS": "16"}, timeout=120)}
+    few = {"GREENHOOK_MAX_WORKERS": "16"} if ring == "1" else {}  # so that some calls go there and some do not
+    outputs = {done.out for done in every("disk", env={"GREENHOOK_URING": ring, **few}, timeout=120)}
     assert len(outputs) == 1
 
 

@@ -16,8 +16,8 @@
  */
 static int32_t direct;
 
-/* So many that what is left of those that there may be has to be kept for others, who would never
- * run if these calls followed one another without a park. */
+/* What is left of those that there may be is kept for others: whoever goes on with one call after
+ * another does not park, and gives its kernel thread to nobody. */
 static bool threads_run_out(void)
 {
 	int64_t cap = (int64_t)ghi_config.max_workers;

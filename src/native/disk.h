@@ -4,9 +4,8 @@
  *
  * The caller's kernel thread makes the call itself as long as there are enough of them: that takes
  * no wake-up, and is the fastest there is (docs/performance.md).  When three quarters of those that
- * there may be are in such calls, the next ones go through the ring.  So they never take the last
- * kernel threads, without which nobody else would run.  With GREENHOOK_URING=2 all go there that
- * may.
+ * there may be are in such calls, the next ones go through the ring, so that others find a kernel
+ * thread when they want to run.  With GREENHOOK_URING=2 all go there that may.
  *
  * What is cached is read at once all the same.  And the ring is not asked where it would not do the
  * same:

@@ -6,7 +6,6 @@
 
 long ghi_native_syscall(long nr, const long a[6])
 {
-	ghi_native_attention();
 	for (;;) {
 		struct ghi_gthread *self = ghi_self();
 		if (ghi_native_cancelled())

@@ -90,7 +90,7 @@ static void keep_foreign(const char *lo, const char *hi, void *fakes)
 }
 
 /* Where its stack pointer is, is not known: whatever was touched. */
-static void keep_touched(char *lo, char *hi)
+static void keep_touched(char *lo, char *hi, void *fakes)
 {
 	unsigned char there[64];
 	lo = (char *)((uintptr_t)lo & ~(GHI_PAGE - 1));
@@ -102,7 +102,8 @@ static void keep_touched(char *lo, char *hi)
 		for (size_t i = 0; i < n; i++) {
 			char *page = lo + i * GHI_PAGE;
 			if (there[i] & 1)
-				keep_range(page, page + GHI_PAGE < hi ? page + GHI_PAGE : hi, NULL);
+				keep_range(page, page + GHI_PAGE < hi ? page + GHI_PAGE : hi,
+					   fakes);
 		}
 	}
 }
@@ -136,7 +137,7 @@ static void keep_gthread(struct ghi_gthread *g, const struct ghi_gthread *self, 
 	} else if (g == self) {
 		keep_range(here, g->stack_hi, fakes_of(g));
 	} else if (runs(g)) {
-		keep_touched(g->stack_lo, g->stack_hi);
+		keep_touched(g->stack_lo, g->stack_hi, fakes_of(g));
 	} else {
 		char *sp = load_relaxed(&g->sp);
 		if (sp >= g->stack_lo && sp < g->stack_hi)

@@ -305,6 +305,7 @@ void ghi_signal_run_pending(void)
 		self->sig.looping = true;
 		ghi_tls.nosig++;
 		store_relaxed(&self->sig_pending, 0u);
+		fence_seq_cst(); /* before the queue is looked at: with (G2) */
 		ghi_sig_pass_on(self);
 		sent = send_due(self);
 		__asm__ volatile("" ::: "memory");

@@ -8,6 +8,7 @@
 #include "src/base/valgrind.h"
 #include "src/cancel.h"
 #include "src/gthread.h"
+#include "src/proto/start_word.h"
 #include "src/runtime.h"
 #include "src/stack.h"
 #include "src/tls.h"
@@ -162,7 +163,7 @@ static void begin(struct ghi_gthread *g, void *(*start)(void *), void *arg, void
 	g->yield_please = g->flags & GHI_G_LIGHT ? GHI_YIELD_LIGHT : 0;
 	g->apart = 0;
 	g->own = NULL;
-	store_relaxed(&g->start_word, 0u); /* in a fork's child it may have been on offer */
+	ghi_start_forget(&g->start_word);
 	g->hands_to = NULL;
 	g->sig_pending = 0;
 	/* No signal is for it before it begins, nor for a worker's own context ever. */

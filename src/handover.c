@@ -7,8 +7,9 @@ enum { SWEEP = GHI_RING_SIZE / 4 };
 
 static bool counts_for_nothing(const void *entry)
 {
-	const struct ghi_gthread *g = (void *)((uintptr_t)entry & ~(uintptr_t)1);
-	return ghi_entry_is_offer(entry) && load_relaxed(&g->start_word) != GHI_START_OFFERED;
+	unsigned tag = (uintptr_t)entry & GHI_OFFER_BITS;
+	const struct ghi_gthread *g = (void *)((uintptr_t)entry - tag); // NOLINT
+	return tag && !ghi_start_offered(&g->start_word, tag);
 }
 
 /* Once around: what is left keeps its order. */
@@ -24,9 +25,9 @@ static void sweep(struct ghi_slot *s)
 
 void ghi_handover_offer(struct ghi_slot *s, struct ghi_gthread *g)
 {
-	void *offer = (void *)((uintptr_t)g | 1);
+	/* (B2) */
+	void *offer = (void *)((uintptr_t)g + ghi_start_offer(&g->start_word)); // NOLINT
 
-	ghi_start_offer(&g->start_word); /* (B2) */
 	if (ghi_ring_put(&s->ring, offer))
 		return;
 	if (s->taken >= SWEEP) {
@@ -34,14 +35,14 @@ void ghi_handover_offer(struct ghi_slot *s, struct ghi_gthread *g)
 		if (ghi_ring_put(&s->ring, offer))
 			return;
 	}
-	if (ghi_start_take(&g->start_word)) /* or an offer from another life did */
+	if (ghi_start_take(&g->start_word, 0)) /* or an offer from another life did */
 		ghi_queues_push_first(g);
 }
 
 void ghi_handover_to(struct ghi_gthread *self, struct ghi_gthread *g)
 {
 	if (self->worker->slot && !self->hands_to &&
-	    (ghi_start_take(&g->start_word) || ghi_queues_withdraw(g))) /* (B4), (B6) */
+	    (ghi_start_take(&g->start_word, 0) || ghi_queues_withdraw(g))) /* (B4), (B6) */
 		self->hands_to = g;
 }
 
@@ -82,6 +83,7 @@ struct ghi_gthread *ghi_handover_next(struct ghi_slot *s, struct ghi_gthread *se
 	drop_first(s);
 	if (may_go_on(s)) {
 		self->hands_to = NULL;
+		s->handed++;
 		return g;
 	}
 	ghi_handover_give_up(self);
@@ -97,5 +99,7 @@ void ghi_handover_give_up(struct ghi_gthread *self)
 
 struct ghi_gthread *ghi_handover_to_waiter(struct ghi_slot *s, const void *key)
 {
-	return key && may_go_on(s) ? ghi_lot_take(key) : NULL;
+	struct ghi_gthread *g = key && may_go_on(s) ? ghi_lot_take(key) : NULL;
+	s->handed += g != NULL;
+	return g;
 }

@@ -20,16 +20,15 @@
 
 static inline bool ghi_entry_is_offer(const void *entry)
 {
-	return (uintptr_t)entry & 1;
+	return (uintptr_t)entry & GHI_OFFER;
 }
 
 /* What an entry of a ring stands for; NULL: nothing, any more. */
 static inline struct ghi_gthread *ghi_entry_gthread(void *entry)
 {
-	struct ghi_gthread *g = (struct ghi_gthread *)((uintptr_t)entry & ~(uintptr_t)1);
-	if (__builtin_expect(ghi_entry_is_offer(entry), 0) && !ghi_start_take(&g->start_word))
-		return NULL;
-	return g;
+	unsigned tag = (uintptr_t)entry & GHI_OFFER_BITS;
+	struct ghi_gthread *g = (struct ghi_gthread *)((uintptr_t)entry - tag); // NOLINT
+	return !tag || ghi_start_take(&g->start_word, tag) ? g : NULL;
 }
 
 /* The next one of the holder's ring. */
@@ -45,9 +44,9 @@ static inline struct ghi_gthread *ghi_entries_get(struct ghi_slot *s)
 /* By the holder, when there is room: into the ring, as an offer when it has not run yet. */
 static inline void ghi_entry_put(struct ghi_slot *s, struct ghi_gthread *g)
 {
-	uintptr_t offer = ghi_start_withdraw(&g->start_word);
-	if (offer)
-		ghi_start_offer(&g->start_word);		/* (B2) */
+	unsigned offer = 0;
+	if (ghi_start_withdraw(&g->start_word))
+		offer = ghi_start_offer(&g->start_word);	/* (B2) */
 	ghi_ring_put(&s->ring, (void *)((uintptr_t)g | offer)); // NOLINT
 }
 

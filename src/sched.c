@@ -191,6 +191,10 @@ static __attribute__((noinline)) struct ghi_gthread *next_by_turn(struct ghi_slo
 	const unsigned below = 1u << GHI_TURN_LOWEST | 1u << GHI_TURN_LOW;
 	struct ghi_gthread *g = NULL;
 	unsigned waiting = who_waits(s);
+	if (s->handed) {
+		ghi_turns_skip(&s->turns, s->handed);
+		s->handed = 0;
+	}
 	bool nothing = waiting < 1u << GHI_TURN_INBOX;
 	bool poll = (int32_t)(s->tick - s->next_poll) >= 0, looked = nothing || poll;
 

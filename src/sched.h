@@ -49,6 +49,7 @@ struct ghi_slot {
 	uint64_t below_at;	    /* the same: ageing by time of those below normal */
 	uint64_t looked_at;	    /* the same: ns, when events were looked at last */
 	uint64_t turn_at;	    /* the same: ns, when anybody had a turn last (handover.h) */
+	uint32_t handed;	    /* the same: switches since then by which nobody had one */
 	uint32_t taken; /* the same: offers in the ring that were taken elsewhere, about */
 	uint32_t below_last[GHI_TURN_LOW + 1];
 	struct ghi_queue pinned[GHI_TURNS];

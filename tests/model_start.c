@@ -8,7 +8,8 @@
  * Claims: each life is started exactly once, and who starts it sees what its creator wrote; an
  * offer that an earlier life left behind may start a later one, or nothing.
  */
-#define GHI_RING_SIZE 4u
+#define GHI_RING_SIZE	4u
+#define GHI_OFFER_LIVES 2u
 #include "src/proto/ring.h"
 #include "src/proto/start_word.h"
 #include "tests/models.h"
@@ -50,8 +51,8 @@ static void make(void)
 {
 	plain_write(&s.body, (uint32_t)s.made++ + 100);
 	if (s.made < LIVES) {
-		ghi_start_offer(&s.word);
-		model_assert(ghi_ring_put(&s.ring[CREATOR], &s.body));
+		uintptr_t tag = ghi_start_offer(&s.word);
+		model_assert(ghi_ring_put(&s.ring[CREATOR], (void *)tag));
 		return;
 	}
 	model_lock(&s.lock);
@@ -60,10 +61,10 @@ static void make(void)
 	model_unlock(&s.lock);
 }
 
-/* An entry of a ring: all are offers. */
+/* An entry of a ring: all are offers, of the same one. */
 static void look_at(void *entry)
 {
-	if (entry && ghi_start_take(&s.word))
+	if (entry && ghi_start_take(&s.word, (unsigned)(uintptr_t)entry))
 		run();
 }
 
@@ -83,7 +84,7 @@ static void from_inbox(bool front)
 
 static void withdraw(void)
 {
-	if (ghi_start_take(&s.word))
+	if (ghi_start_take(&s.word, 0))
 		run();
 	else if (ghi_start_queued(&s.word))
 		from_inbox(false);

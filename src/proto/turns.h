@@ -99,6 +99,16 @@ static inline unsigned ghi_turns_pick(struct ghi_turns *t, uint32_t tick, unsign
 	return best;
 }
 
+/* n switches were no turns: two handed over to each other.  Nobody has aged by them, but for a few.
+ */
+static inline void ghi_turns_skip(struct ghi_turns *t, uint32_t n)
+{
+	n = n > GHI_AGE_BELOW / 4 ? n - GHI_AGE_BELOW / 4 : 0;
+	for (unsigned i = 0; i < GHI_TURNS; i++)
+		t->last[i] += n;
+	t->asked += n;
+}
+
 /* If somebody waits in it, that one has the answer to the next question. */
 static inline void ghi_turns_next(struct ghi_turns *t, uint32_t tick, unsigned turn)
 {

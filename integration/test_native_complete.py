@@ -90,5 +90,5 @@ def test_every_macro_is_used_by_a_test():
         text = re.sub(r"/\*.*?\*/", "", header.read_text(), flags=re.S)
         names |= set(re.findall(r"^\s*#define (GH_\w+)(?=[ \t(])", text, re.M)) | set(re.findall(r"^\s+(GH_\w+) = ", text, re.M))
     used = "".join(p.read_text() for p in UNIT + PROGRAMS)
-    missing = sorted(n for n in names - man3.OURS_ALONE if not re.search(rf"\b{n}\b", used))
+    missing = sorted(n for n in names - man3.OURS_ALONE if not n.endswith("_") and not re.search(rf"\b{n}\b", used))
     assert not missing, missing

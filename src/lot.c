@@ -172,7 +172,7 @@ static int run_handlers(const struct ghi_lot_wait *req, struct waiter *w)
 /* Queued: sleeps, and is in no queue afterwards. */
 static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 {
-	struct ghi_gthread *self = w->g;
+	struct ghi_gthread *self = w->g, *none = NULL;
 	uint32_t wakeup;
 	int r;
 
@@ -192,6 +192,10 @@ static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 			return 0;
 		if (r < 0)
 			return leave_queue(w) && load_relaxed(&w->key) == req->key ? r : 0;
+		/* Handlers took what was left: others that signal without end may be faster than
+		 * the timer each time. */
+		if (req->deadline <= ghi_now())
+			ghi_park_notify(self, GHI_WOKEN_TIMEOUT, &none);
 		wakeup = ghi_wait_park_until(self, req->deadline);
 	}
 	if (wakeup == GHI_WOKEN_LOT)

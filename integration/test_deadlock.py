@@ -67,6 +67,13 @@ def test_a_join_a_rwlock_and_a_mutex(ends):
     assert len(re.findall(r"waits for the mutex at 0x[0-9a-f]+, held by gthread \d+\n", said)) == 1
 
 
+@pytest.mark.parametrize("workers", [1, 2, 8])
+def test_a_join_of_main(ends, workers):
+    said, status = ends("main", seconds=LIMIT, workers=workers, GREENHOOK_DEADLOCK="2", GREENHOOK_CRASH_REPORT="0")
+    assert status == -signal.SIGABRT and said.count("deadlock: 2 gthreads wait for each other\n") == 1
+    assert "waits for the end of gthread 1\n" in said
+
+
 def test_one_that_waits_for_itself(ends):
     """It may wait for somebody's unlock: a normal mutex as a semaphore."""
     assert ends("self", seconds=4) == ("", 0)

@@ -167,8 +167,10 @@ static struct ghi_gthread *adopt_main(void)
 		ghi_sys(SYS_prctl, 16 /* PR_GET_NAME */, g->name);
 	}
 	g->flags |= GHI_G_MAIN;
-	if (!g->task) /* a task that forked goes on as one */
+	if (!g->task) { /* a task that forked goes on as one */
 		g->cancel_word = ghi_cancel_libc_word(g->tp);
+		g->joined_at = &g->join;
+	}
 	g->sig_pending = 0;
 	g->tid = sys_gettid();
 	g->life = GHI_LIFE_ALIVE;

@@ -291,6 +291,15 @@ int main(int argc, char **argv)
 		middle = spawn(waits_for_writer, NULL);
 		spawn(joins_with_a, NULL);
 		spawn(writes_and_takes_a, NULL);
+	} else if (!strcmp(what, "main")) {
+		pthread_barrier_init(&both, NULL, 2);
+		middle = pthread_self();
+		spawn(sleeps, NULL); /* or all would be found waiting */
+		spawn(joins_with_a, NULL);
+		pthread_barrier_wait(&both);
+		printf("ready\n");
+		fflush(stdout);
+		pthread_mutex_lock(&a);
 	} else if (!strcmp(what, "self")) {
 		spawn(takes_twice, NULL);
 	} else if (!strcmp(what, "handed")) {

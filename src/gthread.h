@@ -133,7 +133,6 @@ struct ghi_task_ops {
 	void (*leaves)(struct gh_task *);	      /* by itself: cleanup, last code of it */
 	void (*left)(struct gh_task *, void *result); /* its stack is left */
 	void (*ended)(struct gh_task *, bool told);   /* and its gthread is used again */
-	const void *(*key)(struct gh_task *); /* where one who joins it waits (lot.h); NULL: none */
 	/* A fault, in a handler: where it goes on, or NULL: as without us. */
 	void (*(*faulted)(struct gh_task *))(void);
 };
@@ -192,7 +191,7 @@ struct ghi_gthread {
 	uint32_t nosig;	  /* GHI_G_SHARED: ghi_tls.nosig while it does not run */
 	void *handler_sp; /* the innermost handler's frame, unless a jump left it; NULL: none */
 	struct gh_task *task;  /* NULL: a pthread */
-	const void *joined_at; /* what its joiners' waits_for is; before it runs */
+	const void *joined_at; /* where one who joins it waits (lot.h); set before it runs */
 	const struct ghi_task_ops *task_ops;
 	uint64_t id;
 

@@ -97,9 +97,9 @@ void ghi_handover_give_up(struct ghi_gthread *self)
 	ghi_ready(g);
 }
 
-struct ghi_gthread *ghi_handover_to_waiter(struct ghi_slot *s, const void *key)
+struct ghi_gthread *ghi_handover_to_joiner(struct ghi_slot *s, const struct ghi_gthread *self)
 {
-	struct ghi_gthread *g = key && may_go_on(s) ? ghi_lot_take(key) : NULL;
+	struct ghi_gthread *g = may_go_on(s) ? ghi_lot_take(self->joined_at) : NULL;
 	s->handed += g != NULL;
 	return g;
 }

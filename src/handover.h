@@ -59,8 +59,8 @@ void ghi_handover_to(struct ghi_gthread *self, struct ghi_gthread *g);
 struct ghi_gthread *ghi_handover_next(struct ghi_slot *s, struct ghi_gthread *self);
 /* The same without a slot, or when it does not leave after all. */
 void ghi_handover_give_up(struct ghi_gthread *self);
-/* By the holder, of one that ends: who waits at that key (lot.h) for nothing else, taken out and
- * notified; NULL: nobody, or he is not to be handed to. */
-struct ghi_gthread *ghi_handover_to_waiter(struct ghi_slot *s, const void *key);
+/* By the holder, of one that ends: who joins it, taken out of the lot and notified; NULL: nobody,
+ * or he is not to be handed to. */
+struct ghi_gthread *ghi_handover_to_joiner(struct ghi_slot *s, const struct ghi_gthread *self);
 
 #endif

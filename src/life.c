@@ -60,8 +60,7 @@ void ghi_life_end(struct ghi_gthread *self)
 	ghi_signal_thread_ends(self);
 	self->reason = GHI_PARK_NONE;
 	ghi_own_end(self);
-	const void *join = load_relaxed(&self->joiner) ? &self->join : NULL;
-	ghi_sched_end(self, self->task ? self->task_ops->key(self->task) : join, commit_exit);
+	ghi_sched_end(self, commit_exit);
 }
 
 void ghi_life_entry(void *arg)

@@ -482,13 +482,13 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 	ghi_sched_arrived(self);
 }
 
-void ghi_sched_end(struct ghi_gthread *self, const void *key, ghi_commit_fn commit)
+void ghi_sched_end(struct ghi_gthread *self, ghi_commit_fn commit)
 {
 	struct ghi_worker *w = leave_begins(self);
 	struct ghi_gthread *next = NULL;
 
 	if (w->slot) {
-		self->hands_to = ghi_handover_to_waiter(w->slot, key);
+		self->hands_to = ghi_handover_to_joiner(w->slot, self);
 		next = self->hands_to ?: next_local(w);
 	}
 	switch_to(w, self, next ? next : w->native, commit);

@@ -110,9 +110,8 @@ const struct ghi_affinity *ghi_sched_everywhere(void);
 void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit);
 /* First thing on a new gthread: the other side of the switch that started it. */
 void ghi_sched_arrived(struct ghi_gthread *self);
-/* The same for good, when it has ended: who waits at `key` (lot.h) is the next to run, if he may.
- */
-_Noreturn void ghi_sched_end(struct ghi_gthread *self, const void *key, ghi_commit_fn commit);
+/* The same for good, when it has ended: who joins it is the next to run, if he may. */
+_Noreturn void ghi_sched_end(struct ghi_gthread *self, ghi_commit_fn commit);
 /* Makes a gthread runnable; the caller owns the duty (park_word.h, W3 or P5).  From anywhere. */
 void ghi_ready(struct ghi_gthread *g);
 /* The same for one that has never run. */

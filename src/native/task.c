@@ -117,11 +117,6 @@ static void tell_shutdown(uint32_t alive)
 		ghi_lot_wake(&ghi_tasks_alive, INT_MAX, 0, NULL, NULL);
 }
 
-static const void *joined_at(gh_task *t)
-{
-	return load_relaxed(&t->join) == GHI_TASK_JOINING ? &t->ended : NULL;
-}
-
 /* told: who joins it runs next, and finds what is stored here. */
 static void ended(gh_task *t, bool told)
 {
@@ -137,7 +132,7 @@ static void ended(gh_task *t, bool told)
 	tell_shutdown(alive);
 }
 
-const struct ghi_task_ops ghi_task_ops = {leaves, left, ended, joined_at, faulted};
+const struct ghi_task_ops ghi_task_ops = {leaves, left, ended, faulted};
 
 void gh_task_exit(void *result)
 {

@@ -96,6 +96,13 @@ static void close_all_behind_the_hooks(void)
 	MUST(r == 0);
 }
 
+/* So long that a worker with nothing to do falls asleep in the poller. */
+static void compute(void)
+{
+	for (int64_t end = now_ns(CLOCK_MONOTONIC) + 200000000; now_ns(CLOCK_MONOTONIC) < end;)
+		;
+}
+
 static void stuck(const char *what)
 {
 	printf("ready\n");
@@ -125,6 +132,14 @@ static void stuck(const char *what)
 	} else if (!strcmp(what, "closed")) {
 		pthread_t t = spawn(in_sem, NULL);
 		close_all_behind_the_hooks();
+		join(t);
+	} else if (!strcmp(what,
+			   "kicked and closed")) { /* before who was woken for it has looked */
+		pthread_t t = spawn(in_sem, NULL);
+		compute();
+		spawn(in_sem, NULL);
+		close_all_behind_the_hooks();
+		compute();
 		join(t);
 	} else if (!strcmp(what, "alarm")) { /* which ends it, natively, too */
 		alarm(SECONDS);
@@ -283,7 +298,10 @@ static void woken(const char *what)
 	if (!strcmp(what, "sleep")) {
 		spawn(sleeps, NULL);
 	} else if (!strcmp(what, "sleep and closed")) {
+		/* The clock that wakes it is set, and a worker asleep beside it, when all is
+		 * closed. */
 		spawn(sleeps, NULL);
+		compute();
 		close_all_behind_the_hooks();
 	} else if (!strcmp(what, "limit")) {
 		spawn(waits_with_limit, NULL);
@@ -343,8 +361,9 @@ static void woken(const char *what)
 int main(int argc, char **argv)
 {
 	const char *what = argc > 1 ? argv[1] : "sleep";
-	static const char *const never_woken[] = {"mutex", "cond", "sem",  "barrier", "rwlock",
-						  "join",  "many", "exit", "closed",  "alarm"};
+	static const char *const never_woken[] = {
+	    "mutex", "cond", "sem",    "barrier", "rwlock",	      "join",
+	    "many",  "exit", "closed", "alarm",	  "kicked and closed"};
 
 	main_thread = pthread_self();
 	pthread_barrier_init(&barrier, NULL, 1);

@@ -64,8 +64,9 @@ EXPORT int kill(pid_t pid, int sig)
 		pid = sys_getpid();
 	if (pid == sys_getpid()) {
 		siginfo_t info = info_of(sig, SI_USER, no_value);
-		if (ghi_signal_send_process(self, sig, &info))
-			return 0;
+		int r = ghi_signal_send_process(self, sig, &info);
+		if (r)
+			return (int)ghi_ret(r < 0 ? r : 0);
 	}
 	return (int)ghi_ret(ghi_sys_program(SYS_kill, pid, sig));
 }
@@ -74,7 +75,8 @@ EXPORT int sigqueue(pid_t pid, int sig, const union sigval v)
 {
 	HOOK_ENTER(self, REAL(sigqueue)(pid, sig, v));
 	siginfo_t info = info_of(sig, SI_QUEUE, v);
-	if (pid == sys_getpid() && ghi_signal_send_process(self, sig, &info))
-		return 0;
+	int r = pid == sys_getpid() ? ghi_signal_send_process(self, sig, &info) : 0;
+	if (r)
+		return (int)ghi_ret(r < 0 ? r : 0);
 	return (int)ghi_ret(ghi_sys_program(SYS_rt_sigqueueinfo, pid, sig, &info));
 }

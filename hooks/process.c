@@ -141,6 +141,8 @@ EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 		r = REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
 		ghi_lend_end();
 	} else {
+		if (flags & CLONE_THREAD)
+			ghi_signal_stranger();
 		r = REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
 	}
 	return r;

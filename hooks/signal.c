@@ -74,6 +74,7 @@ static int noted(int r)
 {
 	if (r == 0)
 		ghi_sanitizer_note_mask();
+	ghi_signal_stranger();
 	return r;
 }
 

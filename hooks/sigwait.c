@@ -62,7 +62,7 @@ static int timed_wait(struct ghi_gthread *self, const sigset_t *s, siginfo_t *in
 
 EXPORT int sigtimedwait(const sigset_t *s, siginfo_t *info, const struct timespec *t)
 {
-	HOOK_ENTER(self, REAL(sigtimedwait)(s, info, t));
+	HOOK_ENTER(self, (ghi_signal_stranger(), REAL(sigtimedwait)(s, info, t)));
 	struct timespec limit = {0};
 	if (t && ghi_copy_in(&limit, t, sizeof(limit)) < 0)
 		return (int)ghi_ret(-EFAULT);
@@ -76,13 +76,13 @@ EXPORT int sigtimedwait(const sigset_t *s, siginfo_t *info, const struct timespe
 
 EXPORT int sigwaitinfo(const sigset_t *s, siginfo_t *info)
 {
-	HOOK_ENTER(self, REAL(sigwaitinfo)(s, info));
+	HOOK_ENTER(self, (ghi_signal_stranger(), REAL(sigwaitinfo)(s, info)));
 	return (int)ghi_ret(timed_wait(self, s, info, GHI_NEVER));
 }
 
 EXPORT int sigwait(const sigset_t *s, int *sig)
 {
-	HOOK_ENTER(self, REAL(sigwait)(s, sig));
+	HOOK_ENTER(self, (ghi_signal_stranger(), REAL(sigwait)(s, sig)));
 	int r;
 	do
 		r = timed_wait(self, s, NULL, GHI_NEVER);
@@ -97,6 +97,6 @@ EXPORT int signalfd(int fd, const sigset_t *s, int flags)
 {
 	/* Also before there are threads. */
 	if (s)
-		fetch_or_acq_rel(&ghi_signal_fd_mask, ghi_hook_bits(s));
+		ghi_signal_for_fd(ghi_hook_bits(s));
 	return REAL(signalfd)(fd, s, flags);
 }

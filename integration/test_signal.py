@@ -42,6 +42,11 @@ def test_queues_order_and_ignored_signals(agree):
     agree("sig_order")
 
 
+# What the monitor or another worker had taken from the kernel was overtaken by what came directly.
+def test_real_time_signals_to_the_process_keep_their_order(agree):
+    agree("sig_fifo")
+
+
 # Of several that became due at once those of the thread and of the process were handled by number alike;
 # with a handler in a handler the process's real-time signals could overtake each other.
 def test_what_waits_behind_a_mask(agree):

@@ -18,9 +18,10 @@
  *     runtime bracket or by a kick of its kernel thread.
  *
  * What is sent to one gthread never reaches the kernel until it is due: it waits in that gthread's
- * queue.  What is sent to the process while all block it stays pending in the kernel.  The monitor
- * itself accepts exactly the signals that at least one gthread does not block, so a signal is never
- * stuck behind busy workers that block it.
+ * queue.  What is sent to the process while all block it stays pending in the kernel, except
+ * real-time signals with a handler that a gthread sends: for their order (signal_limbo.c) they wait
+ * here.  The monitor itself accepts exactly the signals that at least one gthread does not block,
+ * so a signal is never stuck behind busy workers that block it.
  *
  * Queueing and unblocking: the signaller queues, (U2) full fence, reads the mask; the target stores
  * its mask, (U1) full fence, reads its queue.  One of them sees the other.
@@ -89,9 +90,9 @@ uint64_t ghi_signal_monitor_mask(void);
 void ghi_signal_claim(struct ghi_gthread *self, int sig);
 /* Queues sig for one gthread, as pthread_kill does; an errno, EAGAIN when too many wait. */
 int ghi_signal_send(struct ghi_gthread *target, int sig, const siginfo_t *info);
-/* kill(2) to this process: true when its handler is due on the caller and runs before the return.
- */
-bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info);
+/* kill(2) to this process: 1 when it is done, and if its handler is due on the caller, it runs
+ * before the return; 0: the kernel's; -EAGAIN: too many wait. */
+int ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info);
 /* G1-G3 for anything that must interrupt a gthread. */
 void ghi_signal_interrupt(struct ghi_gthread *target, enum ghi_wakeup why);
 /* G3 alone, for several under one fence; the caller readies *ret_ready.  Signals deferred. */
@@ -101,6 +102,9 @@ void ghi_signal_notify(struct ghi_gthread *target, enum ghi_wakeup why,
 void ghi_sig_fence_everywhere(void);
 /* Signals that some signalfd reads: a blocked one stays with the kernel, for any reader. */
 extern uint64_t ghi_signal_fd_mask;
+void ghi_signal_for_fd(uint64_t set);
+/* By a kernel thread that is not ours: it may accept signals. */
+void ghi_signal_stranger(void);
 /* A handler of the program is due on self.  Signals deferred. */
 bool ghi_signal_due(struct ghi_gthread *self);
 /* By the monitor: places what could not be decided on arrival. */

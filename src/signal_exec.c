@@ -23,10 +23,7 @@ unsigned ghi_signal_to_kernel(struct ghi_gthread *self)
 			own++;
 		ghi_sig_node_free(self, n);
 	}
-	while ((n = ghi_sig_limbo_take(~0ull))) {
-		ghi_sys(SYS_rt_sigqueueinfo, pid, n->sig, &n->info);
-		ghi_sig_node_free(NULL, n);
-	}
+	ghi_sig_limbo_to_kernel(~0ull);
 	return own;
 }
 

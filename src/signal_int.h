@@ -1,7 +1,8 @@
 /* What the files of signals share: see signal.h for the model.
  *
  * Owns: nothing.  signal.c: the program's actions, start, fork.  signal_queue.c: queued signals.
- * signal_run.c: running handlers.  signal_route.c: which gthread gets what.  signal_mask.c: masks.
+ * signal_run.c: running handlers.  signal_route.c: which gthread gets what.  signal_limbo.c: what
+ * nobody may handle yet, and order.  signal_mask.c: masks.
  * signal_wait.c: sigwait.  signal_cast.c: kicks and broadcasts.  Included by these only.
  */
 #ifndef GHI_SIGNAL_INT_H
@@ -26,6 +27,7 @@ struct ghi_kernel_action {
 #define RESTORER 0x04000000
 
 enum { GHI_TO_THREAD, GHI_TO_PROCESS };
+enum { FIRST_QUEUED = 34 }; /* SIGRTMIN: from here on several of a number wait */
 
 struct ghi_sigtimer;
 
@@ -35,6 +37,7 @@ struct ghi_siginfo_node {
 	int sig;
 	bool shared;		    /* sent to the process, not to one thread */
 	uint64_t born;		    /* ghi_sig_flushes when it was made */
+	uint64_t seq;		    /* its place among those sent to the process (signal_limbo.c) */
 	struct ghi_sigtimer *timer; /* which sent it, or NULL */
 	uint32_t timer_use;	    /* the timer is still the same one */
 	struct ghi_gthread *target; /* while undecided: the thread it was sent to, or NULL */
@@ -45,6 +48,11 @@ struct ghi_siginfo_node {
 static inline int ghi_sig_first(uint64_t set)
 {
 	return __builtin_ctzll(set & FAULTS ? set & FAULTS : set) + 1;
+}
+
+static inline bool ghi_sig_accepts(const struct ghi_gthread *g, int sig)
+{
+	return !(load_relaxed(&g->sigmask) & BIT(sig)) || (load_relaxed(&g->sig.waits) & BIT(sig));
 }
 
 /* signal.c */
@@ -74,6 +82,12 @@ struct ghi_siginfo_node *ghi_sig_take_all(struct ghi_siginfo_node **stack);
 bool ghi_sig_claim_shared(int sig);
 void ghi_sig_unclaim_shared(int sig);
 void ghi_sig_append(struct ghi_siglist *l, struct ghi_siginfo_node *n);
+/* By its place (O2). */
+void ghi_sig_insert(struct ghi_siglist *l, struct ghi_siginfo_node *n);
+/* Its place is behind all that there are. */
+void ghi_sig_node_is_last(struct ghi_siginfo_node *n);
+/* Too many wait; never for what the kernel sends all the same. */
+bool ghi_sig_no_room(int sig, const siginfo_t *info);
 struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig);
 /* By the gthread itself, signals deferred: its lists are complete; which numbers wait. */
 uint64_t ghi_sig_collect(struct ghi_gthread *self);
@@ -92,19 +106,30 @@ void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc);
 void ghi_sig_reroute(struct ghi_siginfo_node *n);
 /* The same, and on return whoever looks finds it pending. */
 void ghi_sig_place_now(struct ghi_siginfo_node *n);
-/* What all gthreads block waits in limbo, as if pending in the kernel. */
-uint64_t ghi_sig_limbo_bits(void);
-/* Moves one of `want` from limbo to the queue of g, in one step: whoever looks into limbo later
- * must not overtake it. */
-bool ghi_sig_limbo_to(struct ghi_gthread *g, uint64_t want);
-/* Takes one out for good, or NULL. */
-struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want);
-/* Those of a number that are void, ghi_sig_is_void, wait no longer. */
-void ghi_sig_limbo_drop_void(int sig);
 void ghi_sig_route_reset(void);
 
 /* -1: no room. */
 int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t);
+
+/* signal_limbo.c: what all gthreads block, as if pending in the kernel. */
+uint64_t ghi_sig_limbo_bits(void);
+/* At its place. */
+void ghi_sig_limbo_put(struct ghi_siginfo_node *n);
+/* As the last of its number, behind what the kernel has. */
+void ghi_sig_limbo_send(struct ghi_siginfo_node *n);
+/* Moves one of `want` to the queue of g, which is the caller. */
+bool ghi_sig_limbo_to(struct ghi_gthread *g, uint64_t want);
+/* Moves one of a number to the queue of g; false: g does not accept it, or there is none. */
+bool ghi_sig_limbo_give(struct ghi_gthread *g, int sig);
+/* After the caller stopped to accept something: nobody is about to give it more (Y2). */
+void ghi_sig_limbo_settle(void);
+/* Takes one out for good, or NULL. */
+struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want);
+/* Those of a number that are void, ghi_sig_is_void, wait no longer. */
+void ghi_sig_limbo_drop_void(int sig);
+/* Those of the set are pending in the kernel from now on. */
+void ghi_sig_limbo_to_kernel(uint64_t set);
+void ghi_sig_limbo_reset(void);
 
 /* signal_timer.c: a timer's signal is accepted (info) or dropped (NULL). */
 void ghi_sig_timer_taken(struct ghi_sigtimer *t, siginfo_t *info);
@@ -130,6 +155,7 @@ void ghi_sig_note_outer(struct ghi_gthread *self, uint64_t mask);
 void ghi_sig_from_kernel_at_start(struct ghi_gthread *main_thread);
 
 /* signal_wait.c */
+extern uint32_t ghi_sig_waiting; /* gthreads in sigwait() */
 void ghi_sig_wait_reset(void);
 
 #endif

@@ -136,6 +136,8 @@ static void consequences(struct ghi_gthread *self, uint64_t old, uint64_t counte
 	fence_seq_cst(); /* (U1) */
 	recount(self, counted);
 	/* What was sent to the process goes to somebody who does not block it ... */
+	if (closed)
+		ghi_sig_limbo_settle(); /* (Y2) */
 	if (closed && (ghi_sig_collect(self) & closed))
 		while (self->sig.own[GHI_TO_PROCESS].bits & closed)
 			ghi_sig_reroute(ghi_sig_remove(

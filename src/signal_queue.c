@@ -23,6 +23,7 @@ static struct {
 } pool;
 static struct ghi_siginfo_node first_chunk[CHUNK]; /* a kill() must not fail for want of memory */
 static int64_t queued;				   /* real-time signals that wait */
+static uint64_t last_seq;
 static uint64_t shared_std; /* standard signals sent to the process that wait */
 
 static struct ghi_siginfo_node *node_at(uint32_t index)
@@ -76,7 +77,7 @@ static struct ghi_siginfo_node *take(void)
 
 /* As the kernel: a real-time signal that carries a value fails when too many wait, a kill() never
  * does, and a standard signal needs no room. */
-static bool no_room(int sig, const siginfo_t *info)
+bool ghi_sig_no_room(int sig, const siginfo_t *info)
 {
 	struct {
 		uint64_t cur, max;
@@ -87,9 +88,14 @@ static bool no_room(int sig, const siginfo_t *info)
 	return (uint64_t)load_relaxed(&queued) >= rl.cur;
 }
 
+void ghi_sig_node_is_last(struct ghi_siginfo_node *n)
+{
+	n->seq = fetch_add_relaxed(&last_seq, (uint64_t)1);
+}
+
 struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool shared)
 {
-	struct ghi_siginfo_node *n = !shared && no_room(sig, info) ? NULL : take();
+	struct ghi_siginfo_node *n = !shared && ghi_sig_no_room(sig, info) ? NULL : take();
 	if (!n)
 		return NULL;
 	if (sig >= 32)
@@ -99,6 +105,7 @@ struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool s
 	n->target = NULL;
 	n->timer = NULL;
 	n->born = load_relaxed(&ghi_sig_flushes);
+	ghi_sig_node_is_last(n);
 	if (info)
 		n->info = *info;
 	else
@@ -179,6 +186,21 @@ void ghi_sig_append(struct ghi_siglist *l, struct ghi_siginfo_node *n)
 	l->bits |= BIT(n->sig);
 }
 
+void ghi_sig_insert(struct ghi_siglist *l, struct ghi_siginfo_node *n)
+{
+	struct ghi_siginfo_node **p = &l->first;
+
+	if (!l->bits || l->last->seq < n->seq) {
+		ghi_sig_append(l, n);
+		return;
+	}
+	while ((*p)->seq < n->seq)
+		p = &(*p)->next;
+	n->next = *p;
+	*p = n;
+	l->bits |= BIT(n->sig);
+}
+
 /* The oldest of its number. */
 struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig)
 {
@@ -223,9 +245,10 @@ uint64_t ghi_sig_collect(struct ghi_gthread *self)
 			next = n->next;
 			if (ghi_sig_is_void(n))
 				ghi_sig_node_free(self, n);
+			else if (n->shared)
+				ghi_sig_insert(&s->own[GHI_TO_PROCESS], n);
 			else
-				ghi_sig_append(&s->own[n->shared ? GHI_TO_PROCESS : GHI_TO_THREAD],
-					       n);
+				ghi_sig_append(&s->own[GHI_TO_THREAD], n);
 		}
 	if (__builtin_expect(s->flushed != flushes, 0)) {
 		s->flushed = flushes;
@@ -256,13 +279,8 @@ void ghi_sig_drop_batch(struct ghi_gthread *self)
 	}
 	self->sig.in_place = 0;
 	while ((n = self->sig.late)) {
-		struct ghi_siglist *l = &self->sig.own[GHI_TO_PROCESS];
 		self->sig.late = n->next;
-		n->next = l->bits ? l->first : NULL;
-		l->first = n;
-		if (!l->bits)
-			l->last = n;
-		l->bits |= BIT(n->sig);
+		ghi_sig_insert(&self->sig.own[GHI_TO_PROCESS], n);
 		store_relaxed(&self->sig_pending, 1u);
 	}
 }

@@ -2,11 +2,7 @@
  *
  * What cannot be decided where it arrives (inside the runtime, on the wrong gthread, on the
  * monitor) is pushed on `undecided` and the monitor places it.  What all gthreads block by then
- * waits in limbo, until one unblocks it, is made, or calls sigwait().
- *
- * Limbo and unblocking: the monitor, or who sends to the process, puts it into limbo, (X1) fence,
- * looks at all masks again; a gthread stores its mask, (U1) fence, looks at limbo.  One of them
- * sees the other.
+ * waits in limbo (signal_limbo.c), until one unblocks it, is made, or calls sigwait().
  */
 #include <linux/membarrier.h>
 #include <string.h>
@@ -21,21 +17,18 @@
 
 uint64_t ghi_signal_fd_mask;
 static struct ghi_siginfo_node *undecided; /* Treiber stack, pushed by anybody */
-static struct {
-	ghi_lock_t lock;
-	struct ghi_siglist list;
-	uint64_t bits; /* = list.bits; read without the lock */
-} limbo;
+static bool strangers;			   /* kernel threads that are not ours may accept signals */
 
-static bool accepts(const struct ghi_gthread *g, int sig)
+void ghi_signal_stranger(void)
 {
-	return !(load_relaxed(&g->sigmask) & BIT(sig)) || (load_relaxed(&g->sig.waits) & BIT(sig));
+	if (ghi_signal_active && !ghi_tls.lent && !load_relaxed(&strangers))
+		store_relaxed(&strangers, true);
 }
 
 static struct ghi_gthread *main_if_open(int sig)
 {
 	struct ghi_gthread *m = ghi_runtime_main();
-	return m && load_relaxed(&m->life) == GHI_LIFE_ALIVE && accepts(m, sig) ? m : NULL;
+	return m && load_relaxed(&m->life) == GHI_LIFE_ALIVE && ghi_sig_accepts(m, sig) ? m : NULL;
 }
 
 /* All gthreads block it, and not just while a handler runs: a signalfd is what takes it. */
@@ -44,21 +37,36 @@ static bool for_signalfd(int sig)
 	return ghi_signal_fd_mask & ghi_signal_monitor_mask() & BIT(sig);
 }
 
+/* Nobody accepts it, as far as the books say: what is in limbo is found by who changes that. */
+static bool nobody_accepts(int sig)
+{
+	return !load_relaxed(&ghi_sig_waiting) && (ghi_signal_monitor_mask() & BIT(sig));
+}
+
 /* The kernel's own preference is main; else any. */
 static struct ghi_gthread *find_open(int sig)
 {
 	struct ghi_gthread *g = main_if_open(sig);
 	for (struct ghi_gthread *c = ghi_gthread_all(); !g && c; c = c->all_next)
 		if (load_acquire(&c->life) == GHI_LIFE_ALIVE && !(c->flags & GHI_G_NATIVE) &&
-		    accepts(c, sig))
+		    ghi_sig_accepts(c, sig))
 			g = c;
 	return g;
+}
+
+/* It keeps its place among those of its number (O4), unless it is the kernel's to keep. */
+static bool in_order(int sig)
+{
+	return sig >= FIRST_QUEUED && !(load_relaxed(&ghi_signal_fd_mask) & BIT(sig));
 }
 
 void ghi_sig_reroute(struct ghi_siginfo_node *n)
 {
 	n->target = NULL;
-	ghi_sig_push(&undecided, n);
+	if (in_order(n->sig))
+		ghi_sig_limbo_put(n);
+	else
+		ghi_sig_push(&undecided, n);
 	ghi_monitor_poke();
 }
 
@@ -150,7 +158,7 @@ static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc
 	bool own = info->si_code == SI_TKILL ||
 		   ((sig == SIGPIPE || sig == SIGXFSZ) && info->si_pid == sys_getpid());
 	struct ghi_gthread *m = own ? NULL : main_if_open(sig);
-	bool here = self && !native && (own || (m ? m == self : accepts(self, sig)));
+	bool here = self && !native && (own || (m ? m == self : ghi_sig_accepts(self, sig)));
 	if (here && !ghi_tls.nosig && !self->sig.looping && !self->sig.in_place) {
 		ghi_sig_deliver(sig, info, uc);
 		return;
@@ -230,7 +238,7 @@ static void must_look(struct ghi_gthread *g, int sig, bool shared)
 	}
 	fence_seq_cst(); /* (U2) */
 	/* One for the process that it has just blocked it passes on. */
-	if (shared || accepts(g, sig))
+	if (shared || ghi_sig_accepts(g, sig))
 		ghi_signal_interrupt(g, GHI_WOKEN_SIGNAL);
 }
 
@@ -280,7 +288,7 @@ int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
 		return 0;
 	stop_or_continue(sig);
 	struct sigaction act = ghi_sig_action_of(sig);
-	if (accepts(g, sig) && !(load_relaxed(&g->sig.waits) & BIT(sig))) {
+	if (ghi_sig_accepts(g, sig) && !(load_relaxed(&g->sig.waits) & BIT(sig))) {
 		if (ghi_sig_is_ignored(sig, &act))
 			return 0;
 		/* A default action concerns the whole process. */
@@ -295,7 +303,7 @@ int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
 		ghi_sys(SYS_kill, sys_getpid(), sig);
 		return 0;
 	}
-	if ((ghi_signal_fd_mask & BIT(sig)) && !accepts(g, sig))
+	if ((ghi_signal_fd_mask & BIT(sig)) && !ghi_sig_accepts(g, sig))
 		return (info->si_code == SI_QUEUE
 			    ? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
 			    : ghi_sys(SYS_kill, sys_getpid(), sig)) < 0
@@ -326,13 +334,33 @@ void ghi_signal_claim(struct ghi_gthread *self, int sig)
 }
 
 static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n);
-static void into_limbo(struct ghi_siginfo_node *n);
+static void hand_out(int sig, struct ghi_gthread *first);
+
+/* A real-time signal that has a handler, by way of limbo, so that those of its number keep their
+ * order; 1, or -EAGAIN: too many wait.  0: only the kernel knows who takes it. */
+static int send_in_order(struct ghi_gthread *self, int sig, const siginfo_t *info)
+{
+	if (load_relaxed(&strangers) && nobody_accepts(sig))
+		return 0;
+	if (ghi_sig_no_room(sig, info))
+		return -EAGAIN;
+	ghi_nosig_enter();
+	struct ghi_siginfo_node *n = ghi_sig_node_new(sig, info, true);
+	if (n) {
+		ghi_sig_limbo_send(n); /* (X1) */
+		hand_out(sig, self);
+		if (!in_order(sig)) /* a signalfd was made meanwhile, which does not see limbo */
+			ghi_monitor_poke();
+	}
+	ghi_nosig_leave();
+	return n ? 1 : 0; /* without memory the kernel does it */
+}
 
 /* Main, the caller or whoever else does not block it has it when the call returns: what the caller
  * does next must not overtake it, and a thread that ends after the call has handled it.  Not when
  * main blocks it and is in sigwait(): what was sent before it waited is pending in the kernel, and
  * this must not overtake that. */
-bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
+int ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
 {
 	struct sigaction act;
 	if (sig < 1 || sig >= GHI_NSIG)
@@ -340,8 +368,11 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	stop_or_continue(sig);
 	if (BIT(sig) & UNBLOCKABLE)
 		return sig == SIGSTOP && strike(self, sig, info);
+	act = ghi_sig_action_of(sig);
+	if (in_order(sig) && ghi_sig_is_handler(&act))
+		return send_in_order(self, sig, info);
 	struct ghi_gthread *g = main_if_open(sig);
-	if (!g && accepts(self, sig))
+	if (!g && ghi_sig_accepts(self, sig))
 		g = self;
 	/* Open somewhere; where nobody is found, whoever has it open is in a handler and gets it
 	 * when that ends: by way of the kernel and the monitor it could come after the thread's
@@ -353,7 +384,6 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 		return false;
 	if (g && (load_relaxed(&g->sigmask) & BIT(sig)))
 		return false;
-	act = ghi_sig_action_of(sig);
 	if (open && !ghi_sig_is_handler(&act) && !ghi_sig_is_ignored(sig, &act))
 		return strike(self, sig, info);
 	if (!open || !ghi_sig_is_handler(&act))
@@ -372,6 +402,17 @@ bool ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t 
 	return done;
 }
 
+/* Also before there are threads. */
+void ghi_signal_for_fd(uint64_t set)
+{
+	fetch_or_acq_rel(&ghi_signal_fd_mask, set);
+	if (!ghi_signal_active || !(ghi_sig_limbo_bits() & set))
+		return;
+	ghi_nosig_enter();
+	ghi_sig_limbo_to_kernel(set);
+	ghi_nosig_leave();
+}
+
 int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t)
 {
 	struct ghi_siginfo_node *n = ghi_sig_node_new(info->si_signo, info, false);
@@ -385,66 +426,6 @@ int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_
 
 /* ---- the monitor's part -----------------------------------------------------------------------
  */
-
-uint64_t ghi_sig_limbo_bits(void)
-{
-	return load_relaxed(&limbo.bits);
-}
-
-static struct ghi_siginfo_node *remove_locked(uint64_t want)
-{
-	struct ghi_siginfo_node *n = NULL;
-	if (limbo.list.bits & want)
-		n = ghi_sig_remove(&limbo.list, ghi_sig_first(limbo.list.bits & want));
-	store_relaxed(&limbo.bits, limbo.list.bits);
-	return n;
-}
-
-struct ghi_siginfo_node *ghi_sig_limbo_take(uint64_t want)
-{
-	ghi_lock(&limbo.lock);
-	struct ghi_siginfo_node *n = remove_locked(want);
-	ghi_unlock(&limbo.lock);
-	if (n && ghi_sig_is_void(n)) {
-		ghi_sig_node_free(NULL, n);
-		return ghi_sig_limbo_take(want);
-	}
-	return n;
-}
-
-bool ghi_sig_limbo_to(struct ghi_gthread *g, uint64_t want)
-{
-	ghi_lock(&limbo.lock);
-	struct ghi_siginfo_node *n = remove_locked(want);
-	if (n)
-		ghi_sig_enqueue(g, n);
-	ghi_unlock(&limbo.lock);
-	return n;
-}
-
-void ghi_sig_limbo_drop_void(int sig)
-{
-	struct ghi_siglist kept = {0}, dropped = {0};
-	struct ghi_siginfo_node *n;
-	ghi_lock(&limbo.lock);
-	while ((n = remove_locked(BIT(sig))))
-		ghi_sig_append(ghi_sig_is_void(n) ? &dropped : &kept, n);
-	while ((n = ghi_sig_remove(&kept, sig)))
-		ghi_sig_append(&limbo.list, n);
-	store_relaxed(&limbo.bits, limbo.list.bits);
-	ghi_unlock(&limbo.lock);
-	while ((n = ghi_sig_remove(&dropped, sig)))
-		ghi_sig_node_free(NULL, n);
-}
-
-static void into_limbo(struct ghi_siginfo_node *n)
-{
-	ghi_lock(&limbo.lock);
-	ghi_sig_append(&limbo.list, n);
-	store_relaxed(&limbo.bits, limbo.list.bits);
-	ghi_unlock(&limbo.lock);
-	fence_seq_cst(); /* (X1) */
-}
 
 /* Who was given something may end meanwhile: what was for the process is taken back then. */
 static void take_back(struct ghi_gthread *g)
@@ -469,11 +450,18 @@ static void give_shared(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 }
 
 /* All of a number that wait in limbo, to whoever is open for it. */
-static void hand_out(int sig)
+static void hand_out(int sig, struct ghi_gthread *first)
 {
-	for (struct ghi_gthread *g; (g = find_open(sig)) && ghi_sig_limbo_to(g, BIT(sig));) {
-		must_look(g, sig, true);
-		take_back(g);
+	while ((ghi_sig_limbo_bits() & BIT(sig)) && !nobody_accepts(sig)) {
+		struct ghi_gthread *g = main_if_open(sig);
+		if (!g && first && ghi_sig_accepts(first, sig))
+			g = first;
+		if (!g && !(g = find_open(sig)))
+			return;
+		if (ghi_sig_limbo_give(g, sig)) {
+			must_look(g, sig, true);
+			take_back(g);
+		}
 	}
 }
 
@@ -493,8 +481,8 @@ void ghi_sig_place_now(struct ghi_siginfo_node *n)
 		ghi_sig_reroute(n);
 		return;
 	}
-	into_limbo(n); /* (X1) */
-	hand_out(sig);
+	ghi_sig_limbo_put(n); /* (X1) */
+	hand_out(sig, NULL);
 }
 
 static void place(struct ghi_siginfo_node *n)
@@ -511,10 +499,15 @@ static void place(struct ghi_siginfo_node *n)
 			ghi_sig_node_free(NULL, n);
 	} else if ((g = find_open(n->sig))) {
 		bool waits = load_relaxed(&g->sig.waits) & BIT(n->sig);
-		if (!waits && !ghi_sig_is_handler(&act)) /* changed meanwhile: the kernel's */
+		if (!waits && !ghi_sig_is_handler(&act)) { /* changed meanwhile: the kernel's */
 			back_to_kernel(n);
-		else
+		} else if (in_order(n->sig)) {
+			int sig = n->sig;
+			ghi_sig_limbo_put(n);
+			hand_out(sig, NULL);
+		} else {
 			give_shared(g, n);
+		}
 	} else if (for_signalfd(n->sig)) {
 		/* Who closed the last mask waits for the monitor to close its own; whoever opens
 		 * one tells it. */
@@ -522,13 +515,13 @@ static void place(struct ghi_siginfo_node *n)
 		sys_sigprocmask(SIG_BLOCK, &bit, NULL);
 		back_to_kernel(n);
 	} else {
-		into_limbo(n);
+		ghi_sig_limbo_put(n);
 	}
 }
 
 void ghi_signal_dispatch(void)
 {
-	struct ghi_siginfo_node *n, *next;
+	struct ghi_siginfo_node *n, *next, *all = NULL;
 
 	ghi_sigtimer_run();
 	while (load_relaxed(&undecided))
@@ -536,20 +529,25 @@ void ghi_signal_dispatch(void)
 			next = n->next;
 			place(n);
 		}
-	for (uint64_t look = load_relaxed(&limbo.bits); look; look &= look - 1) {
+	for (uint64_t look = ghi_sig_limbo_bits(); look; look &= look - 1) {
 		int sig = __builtin_ctzll(look) + 1;
 		struct ghi_gthread *g = find_open(sig);
 		struct sigaction act = ghi_sig_action_of(sig);
 		if (g && (ghi_sig_is_handler(&act) || (load_relaxed(&g->sig.waits) & BIT(sig))))
-			hand_out(sig);
+			hand_out(sig, NULL);
 		else if (g || for_signalfd(sig))
 			while ((n = ghi_sig_limbo_take(BIT(sig))))
-				place(n);
+				ghi_sig_push(&all, n);
+	}
+	for (n = ghi_sig_take_all(&all); n; n = next) { /* it may go back there */
+		next = n->next;
+		place(n);
 	}
 }
 
 void ghi_sig_route_reset(void)
 {
 	undecided = NULL;
-	memset(&limbo, 0, sizeof(limbo));
+	strangers = false;
+	ghi_sig_limbo_reset();
 }

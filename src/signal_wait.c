@@ -42,6 +42,8 @@ static struct {
 	uint64_t covered; /* by the signalfd */
 } waiters;
 
+uint32_t ghi_sig_waiting;
+
 /* Without a signalfd (descriptor limit, sandbox): look again so often. */
 enum { SLICE_MS = 20 };
 
@@ -106,15 +108,33 @@ void ghi_signal_waiters_look(void)
 	ghi_nosig_leave();
 }
 
+/* What was sent to the process and waits here, and the kernel has a lower number: that one. */
+static int lower_in_kernel(struct ghi_gthread *self, uint64_t want, siginfo_t *info)
+{
+	const struct timespec now = {0, 0};
+	uint64_t here = (self->sig.own[GHI_TO_PROCESS].bits | ghi_sig_limbo_bits()) & want;
+
+	if (!here || (self->sig.own[GHI_TO_THREAD].bits & want))
+		return 0;
+	want &= BIT(ghi_sig_first(here)) - 1;
+	long sig = want ? ghi_sys(SYS_rt_sigtimedwait, &want, info, &now, 8) : 0;
+	return sig > 0 ? (int)sig : 0;
+}
+
 /* From its own queue or limbo; 0: nothing. */
 static int take_own(struct ghi_gthread *self, uint64_t want, siginfo_t *info)
 {
 	struct ghi_siginfo_node *n;
+	int sig;
+
+	ghi_sig_collect(self);
+	if ((sig = lower_in_kernel(self, want, info)))
+		return sig;
 	while (!(n = ghi_sig_pick(self, want)) && (ghi_sig_limbo_bits() & want))
 		ghi_sig_limbo_to(self, want);
 	if (!n)
 		return 0;
-	int sig = n->sig;
+	sig = n->sig;
 	ghi_sig_node_take(self, n, info);
 	return sig;
 }
@@ -130,6 +150,7 @@ static int wait_once(struct ghi_gthread *self, uint64_t want, siginfo_t *info, u
 
 	r = ghi_wait_arm(self, GHI_PARK_SIGNAL, NULL); /* (V1) */
 	store_relaxed(&self->sig.waits, want);
+	fetch_add_relaxed(&ghi_sig_waiting, 1u);
 	ghi_lock(&waiters.lock);
 	if (!r && !cover(want)) {
 		uint64_t slice = ghi_deadline_in(SLICE_MS * GHI_MS);
@@ -156,7 +177,9 @@ static int wait_once(struct ghi_gthread *self, uint64_t want, siginfo_t *info, u
 	} else if (!r) {
 		ghi_park_disarm(self);
 	}
-	store_relaxed(&self->sig.waits, 0ull);
+	store_relaxed(&self->sig.waits, 0ull); /* (Y1) */
+	ghi_sig_limbo_settle();
+	fetch_add_relaxed(&ghi_sig_waiting, -1u);
 	if (w.sig) {
 		sig = w.sig;
 		*info = w.info;
@@ -195,4 +218,5 @@ void ghi_sig_wait_reset(void)
 	waiters.lock = 0;
 	waiters.list = (struct ghi_list){0};
 	waiters.covered = 0;
+	ghi_sig_waiting = 0;
 }

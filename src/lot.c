@@ -3,6 +3,7 @@
 
 #include "src/kwait.h"
 #include "src/lot.h"
+#include "src/lot_queue.h"
 #include "src/park.h"
 #include "src/runtime.h"
 #include "src/sched.h"
@@ -10,25 +11,9 @@
 
 enum { BUCKETS = 4096 }; /* 24 bytes each, zero pages until used */
 
-static struct bucket {
-	ghi_lock_t lock;
-	struct ghi_list waiters;
-} buckets[BUCKETS];
+static struct ghi_lot_bucket buckets[BUCKETS];
 
-struct waiter {
-	struct ghi_list link;  /* next NULL: not queued; under the bucket lock of `key` */
-	const void *key;       /* changes under both bucket locks when moved */
-	struct ghi_gthread *g; /* NULL: a kernel thread, which sleeps on `word` */
-	uintptr_t block;       /* of that kernel thread */
-	uint32_t word;	       /* park_word.h, used as a futex */
-	uint32_t bits;
-	void *token;
-	bool granted; /* under the bucket lock, before it is notified */
-	bool away; /* runs a handler of the program, nested waits included; under the bucket lock */
-	struct waiter *outer; /* the gthread's next one that is away */
-};
-
-static struct bucket *bucket_of(const void *key)
+static struct ghi_lot_bucket *bucket_of(const void *key)
 {
 	uint64_t h = (uintptr_t)key * 0x9e3779b97f4a7c15ull;
 	return &buckets[h >> 52];
@@ -36,7 +21,7 @@ static struct bucket *bucket_of(const void *key)
 
 /* Kernel threads cannot be readied from a list: they are woken at once, under the bucket lock, so
  * their stack frame is alive. */
-static bool notify(struct waiter *w, struct ghi_gthread **ret_ready)
+static bool notify(struct ghi_lot_waiter *w, struct ghi_gthread **ret_ready)
 {
 	if (w->away)
 		return false;
@@ -85,11 +70,11 @@ uint32_t ghi_lot_sleep_kernel(uint32_t *word, uint64_t deadline, bool cancellabl
 }
 
 /* Locks the bucket a waiter is in, which may change until it is locked. */
-static struct bucket *lock_waiter(struct waiter *w)
+static struct ghi_lot_bucket *lock_waiter(struct ghi_lot_waiter *w)
 {
 	for (;;) {
 		const void *key = load_relaxed(&w->key);
-		struct bucket *b = bucket_of(key);
+		struct ghi_lot_bucket *b = bucket_of(key);
 		ghi_lock(&b->lock);
 		if (load_relaxed(&w->key) == key)
 			return b;
@@ -97,37 +82,37 @@ static struct bucket *lock_waiter(struct waiter *w)
 	}
 }
 
-static bool leave_queue(struct waiter *w)
+static bool leave_queue(struct ghi_lot_waiter *w)
 {
-	struct bucket *b = lock_waiter(w);
-	bool queued = w->link.next != NULL;
-	if (queued)
-		ghi_list_remove(&w->link);
+	struct ghi_lot_bucket *b = lock_waiter(w);
+	bool was = ghi_lot_queued(w);
+	if (was)
+		ghi_lot_dequeue(w);
 	ghi_unlock(&b->lock);
-	return queued;
+	return was;
 }
 
 /* Away: a waker that takes it out must not touch its wake word, where a nested wait may be. */
-static bool set_away(struct waiter *w, bool away)
+static bool set_away(struct ghi_lot_waiter *w, bool away)
 {
-	struct bucket *b = lock_waiter(w);
-	bool queued = w->link.next != NULL;
+	struct ghi_lot_bucket *b = lock_waiter(w);
+	bool was = ghi_lot_queued(w);
 	w->away = away;
 	ghi_unlock(&b->lock);
-	return queued;
+	return was;
 }
 
 void ghi_lot_abandon(struct ghi_gthread *self)
 {
 	ghi_nosig_enter();
-	for (struct waiter *w = self->away; w; w = w->outer)
+	for (struct ghi_lot_waiter *w = self->away; w; w = w->outer)
 		leave_queue(w);
 	self->away = NULL;
 	ghi_nosig_leave();
 }
 
 /* A handler left by unwinding: a cancellation, or an exception. */
-static void unwound(struct waiter **w)
+static void unwound(struct ghi_lot_waiter **w)
 {
 	struct ghi_gthread *self = ghi_self();
 	if (!*w || !self || self->away != *w)
@@ -140,13 +125,13 @@ static void unwound(struct waiter **w)
 
 /* Handlers are due on a waiter that stays in its queue: they run here.  0: go on waiting, 1: it was
  * taken out meanwhile, or -errno. */
-static int run_handlers(const struct ghi_lot_wait *req, struct waiter *w)
+static int run_handlers(const struct ghi_lot_wait *req, struct ghi_lot_waiter *w)
 {
 	struct ghi_gthread *self = w->g;
 	int r;
 
 	do {
-		struct waiter *left __attribute__((cleanup(unwound))) = w;
+		struct ghi_lot_waiter *left __attribute__((cleanup(unwound))) = w;
 		set_away(w, true);
 		w->outer = self->away;
 		self->away = w;
@@ -170,7 +155,7 @@ static int run_handlers(const struct ghi_lot_wait *req, struct waiter *w)
 }
 
 /* Queued: sleeps, and is in no queue afterwards. */
-static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
+static int sleep_queued(const struct ghi_lot_wait *req, struct ghi_lot_waiter *w)
 {
 	struct ghi_gthread *self = w->g, *none = NULL;
 	uint32_t wakeup;
@@ -180,8 +165,8 @@ static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 		wakeup = ghi_lot_sleep_kernel(&w->word, req->deadline, !req->uninterruptible,
 					      !req->uninterruptible && !req->delivered);
 		/* A waker may still be in its bucket, between notify and futex_wake. */
-		bool queued = leave_queue(w);
-		return wakeup == GHI_WOKEN_LOT || (req->delivered && !queued)
+		bool was = leave_queue(w);
+		return wakeup == GHI_WOKEN_LOT || (req->delivered && !was)
 			   ? 0
 			   : ghi_wait_result(wakeup);
 	}
@@ -200,10 +185,10 @@ static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 	}
 	if (wakeup == GHI_WOKEN_LOT)
 		return 0;
-	bool queued = leave_queue(w);
+	bool was = leave_queue(w);
 	/* Moved on from a condition variable: the signal was this waiter's, it may not be lost to a
 	 * deadline or a cancellation that came while it queued for the mutex. */
-	if (req->delivered && (!queued || load_relaxed(&w->key) != req->key))
+	if (req->delivered && (!was || load_relaxed(&w->key) != req->key))
 		return 0;
 	return ghi_wait_result(wakeup);
 }
@@ -211,8 +196,8 @@ static int sleep_queued(const struct ghi_lot_wait *req, struct waiter *w)
 int ghi_lot_wait(const struct ghi_lot_wait *req)
 {
 	struct ghi_gthread *self = ghi_self();
-	struct bucket *b = bucket_of(req->key);
-	struct waiter w = {
+	struct ghi_lot_bucket *b = bucket_of(req->key);
+	struct ghi_lot_waiter w = {
 	    .key = req->key, .g = self, .bits = req->bits ? req->bits : ~0u, .token = req->token};
 	int r = 0;
 
@@ -238,7 +223,7 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 		r = -EAGAIN;
 		goto out;
 	}
-	ghi_list_append(&b->waiters, &w.link); /* (L2) */
+	ghi_lot_enqueue(b, &w); /* (L2) */
 	ghi_unlock(&b->lock);
 	if (req->before_park)
 		req->before_park(req->arg); /* (L3) */
@@ -250,34 +235,25 @@ out:
 	return r;
 }
 
-static struct waiter *first_waiter(struct bucket *b, const void *key)
-{
-	for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next)
-		if (ghi_container(l, struct waiter, link)->key == key)
-			return ghi_container(l, struct waiter, link);
-	return NULL;
-}
-
 int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, bool remain),
 		 void *arg)
 {
-	struct bucket *b = bucket_of(key);
+	struct ghi_lot_bucket *b = bucket_of(key);
 	struct ghi_gthread *ready = NULL;
 	int woken = 0;
 
 	ghi_nosig_enter();
 	ghi_lock(&b->lock);
-	for (struct ghi_list *l = b->waiters.next, *next; l && l != &b->waiters && woken < n;
-	     l = next) {
-		struct waiter *w = ghi_container(l, struct waiter, link);
-		next = l->next;
-		if (w->key != key || !(w->bits & (bits ? bits : ~0u)))
+	GHI_LOT_FOR_EACH (w, b, key) {
+		if (woken >= n)
+			break;
+		if (!(w->bits & (bits ? bits : ~0u)))
 			continue;
-		ghi_list_remove(l);
+		ghi_lot_dequeue(w);
 		woken += notify(w, &ready);
 	}
 	if (more)
-		more(arg, first_waiter(b, key) != NULL);
+		more(arg, ghi_lot_first(b, key) != NULL);
 	ghi_unlock(&b->lock);
 	ghi_ready_batch(ready);
 	ghi_nosig_leave();
@@ -286,13 +262,13 @@ int ghi_lot_wake(const void *key, int n, uint32_t bits, void (*more)(void *arg, 
 
 struct ghi_gthread *ghi_lot_take(const void *key)
 {
-	struct bucket *b = bucket_of(key);
+	struct ghi_lot_bucket *b = bucket_of(key);
 	struct ghi_gthread *ready = NULL;
 
 	ghi_lock(&b->lock);
-	struct waiter *w = first_waiter(b, key);
+	struct ghi_lot_waiter *w = ghi_lot_first(b, key);
 	if (w && w->g && !w->away && !load_relaxed(&w->g->apart)) {
-		ghi_list_remove(&w->link);
+		ghi_lot_dequeue(w);
 		notify(w, &ready);
 	}
 	ghi_unlock(&b->lock);
@@ -302,27 +278,26 @@ struct ghi_gthread *ghi_lot_take(const void *key)
 int ghi_lot_grant(const void *key, uint32_t bits, bool (*grant)(void *arg, int n, bool remain),
 		  void *arg)
 {
-	struct bucket *b = bucket_of(key);
+	struct ghi_lot_bucket *b = bucket_of(key);
 	struct ghi_gthread *ready = NULL;
 	bool remain = false;
 	int n = 0;
 
 	ghi_nosig_enter();
 	ghi_lock(&b->lock);
-	for (struct ghi_list *l = b->waiters.next; l && l != &b->waiters; l = l->next) {
-		struct waiter *w = ghi_container(l, struct waiter, link);
+	GHI_LOT_FOR_EACH (w, b, key) {
 		bool match = w->bits & bits;
-		n += w->key == key && match;
-		remain |= w->key == key && !match;
+		n += match;
+		remain |= !match;
 	}
 	if (!grant(arg, n, remain))
 		n = 0;
-	for (struct ghi_list *l = b->waiters.next, *next; n && l && l != &b->waiters; l = next) {
-		struct waiter *w = ghi_container(l, struct waiter, link);
-		next = l->next;
-		if (w->key != key || !(w->bits & bits))
+	GHI_LOT_FOR_EACH (w, b, key) {
+		if (!n)
+			break;
+		if (!(w->bits & bits))
 			continue;
-		ghi_list_remove(l);
+		ghi_lot_dequeue(w);
 		w->granted = true;
 		notify(w, &ready); /* or it is on its way out, and finds that it was taken out */
 	}
@@ -333,31 +308,31 @@ int ghi_lot_grant(const void *key, uint32_t bits, bool (*grant)(void *arg, int n
 }
 
 /* Two bucket locks, always in address order. */
-static void lock_two(struct bucket *a, struct bucket *b)
+static void lock_two(struct ghi_lot_bucket *a, struct ghi_lot_bucket *b)
 {
 	ghi_lock(a < b ? &a->lock : &b->lock);
 	if (a != b)
 		ghi_lock(a < b ? &b->lock : &a->lock);
 }
 
-static void unlock_two(struct bucket *a, struct bucket *b)
+static void unlock_two(struct ghi_lot_bucket *a, struct ghi_lot_bucket *b)
 {
 	ghi_unlock(&a->lock);
 	if (a != b)
 		ghi_unlock(&b->lock);
 }
 
-static void move(struct waiter *w, struct bucket *to, const void *key)
+static void move(struct ghi_lot_waiter *w, struct ghi_lot_bucket *to, const void *key)
 {
-	ghi_list_remove(&w->link);
+	ghi_lot_dequeue(w);
 	store_relaxed(&w->key, key);
-	ghi_list_append(&to->waiters, &w->link);
+	ghi_lot_enqueue(to, w);
 }
 
 int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*validate)(void *arg),
 		    void *arg, int *ret_moved)
 {
-	struct bucket *a = bucket_of(from), *b = bucket_of(to);
+	struct ghi_lot_bucket *a = bucket_of(from), *b = bucket_of(to);
 	struct ghi_gthread *ready = NULL;
 	int woken = 0, moved = 0;
 
@@ -368,14 +343,9 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
 		ghi_nosig_leave();
 		return -EAGAIN;
 	}
-	for (struct ghi_list *l = a->waiters.next, *next, *end = a->waiters.prev;
-	     l && l != &a->waiters; l = next) {
-		struct waiter *w = ghi_container(l, struct waiter, link);
-		next = l == end ? &a->waiters : l->next; /* not those moved behind it */
-		if (w->key != from)
-			continue;
+	GHI_LOT_FOR_EACH (w, a, from) { /* not those moved behind the last one, with to == from */
 		if (woken < n) {
-			ghi_list_remove(l);
+			ghi_lot_dequeue(w);
 			woken += notify(w, &ready);
 		} else if (moved < m) {
 			move(w, b, to);
@@ -393,13 +363,14 @@ int ghi_lot_requeue(const void *from, const void *to, int n, int m, bool (*valid
 
 /* Locks the bucket of `key` and that of its first waiter's token, which is known only from the
  * waiter.  NULL: nobody waits; the bucket of `key` alone is locked. */
-static struct waiter *lock_first(struct bucket *b, const void *key, struct bucket **ret_second)
+static struct ghi_lot_waiter *lock_first(struct ghi_lot_bucket *b, const void *key,
+					 struct ghi_lot_bucket **ret_second)
 {
 	for (;;) {
 		ghi_lock(&b->lock);
-		struct waiter *w = first_waiter(b, key);
+		struct ghi_lot_waiter *w = ghi_lot_first(b, key);
 		void *token = w ? w->token : NULL;
-		struct bucket *second = token ? bucket_of(token) : b;
+		struct ghi_lot_bucket *second = token ? bucket_of(token) : b;
 		*ret_second = second;
 		if (!w || second == b)
 			return w;
@@ -409,7 +380,7 @@ static struct waiter *lock_first(struct bucket *b, const void *key, struct bucke
 		}
 		ghi_unlock(&b->lock);
 		lock_two(b, second);
-		if ((w = first_waiter(b, key)) && w->token == token)
+		if ((w = ghi_lot_first(b, key)) && w->token == token)
 			return w;
 		unlock_two(b, second); /* it went, somebody else is first: again */
 	}
@@ -422,9 +393,9 @@ int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_
 		  void (*more)(void *arg, bool remain), void *arg)
 {
 	enum { SECTION = 256 };
-	struct bucket *b = bucket_of(key), *second;
+	struct ghi_lot_bucket *b = bucket_of(key), *second;
 	struct ghi_gthread *ready = NULL;
-	struct waiter *w;
+	struct ghi_lot_waiter *w;
 	int taken = 0;
 
 	ghi_nosig_enter();
@@ -436,9 +407,9 @@ int ghi_lot_morph(const void *key, int n, bool (*hold)(void *token, bool one_is_
 			if (moves)
 				move(w, second, token);
 			else
-				ghi_list_remove(&w->link);
+				ghi_lot_dequeue(w);
 			/* Before the notify: whoever wakes may free the object. */
-			struct waiter *next = first_waiter(b, key);
+			struct ghi_lot_waiter *next = ghi_lot_first(b, key);
 			if (more)
 				more(arg, next != NULL);
 			/* Not parked: it runs a handler, or has just been woken otherwise, and will
@@ -472,24 +443,40 @@ static bool is_head(const struct ghi_list *l)
 	return (uintptr_t)l - (uintptr_t)buckets < sizeof(buckets);
 }
 
+/* Of w's key: those that are the calling kernel thread's. */
+static void note_mine(struct ghi_lot_waiter *w, struct ghi_lot_waiter **mine)
+{
+	for (; w && !w->seen; w = w->queue.next ? ghi_lot_after(w) : NULL) {
+		w->seen = true;
+		if (!w->g && w->block == ghi_tp_get()) {
+			w->outer = *mine;
+			*mine = w;
+		}
+	}
+}
+
 /* The caller may have forked in a handler that interrupted its wait, as a kernel thread, which goes
  * on with it.  The others' memory is still there, but nobody to wake.  Whoever held the lock may
- * have left `prev` behind, and a last one without `next`. */
+ * have left `prev` behind, and a last one without `next`, or two firsts. */
 void ghi_lot_after_fork(bool green)
 {
+	struct ghi_lot_waiter *mine = NULL, *w;
+
 	for (int i = 0; i < BUCKETS; i++) {
-		struct ghi_list *all = &buckets[i].waiters, *l = all->next, *next;
+		struct ghi_list *l = buckets[i].firsts.next;
 		buckets[i].lock = 0;
 		if (!l)
 			continue;
-		ghi_list_init(all);
+		ghi_list_init(&buckets[i].firsts);
 		if (green) /* its wait is left behind in any case */
 			continue;
-		for (; l && !is_head(l); l = next) {
-			struct waiter *w = ghi_container(l, struct waiter, link);
-			next = l->next;
-			if (!w->g && w->block == ghi_tp_get())
-				ghi_list_append(all, l);
-		}
+		for (; l && !is_head(l); l = l->next)
+			note_mine(ghi_container(l, struct ghi_lot_waiter, first), &mine);
+	}
+	while ((w = mine)) {
+		mine = w->outer;
+		w->seen = false;
+		w->first = (struct ghi_list){0};
+		ghi_lot_enqueue(bucket_of(w->key), w);
 	}
 }

@@ -264,6 +264,7 @@ Suite *suite_timer(void);
 Suite *suite_poller(void);
 Suite *suite_fdtab(void);
 Suite *suite_lot(void);
+Suite *suite_lot_queue(void);
 Suite *suite_mutex(void);
 Suite *suite_cond(void);
 Suite *suite_rwlock(void);

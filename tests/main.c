@@ -19,6 +19,7 @@ static Suite *(*const suites[])(void) = {
     suite_poller,
     suite_fdtab,
     suite_lot,
+    suite_lot_queue,
     suite_mutex,
     suite_cond,
     suite_rwlock,

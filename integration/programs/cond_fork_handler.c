@@ -25,6 +25,7 @@ static void on_usr1(int sig)
 	int saved = errno;
 	pid_t pid = fork();
 	if (pid == 0) {
+		signal(SIGALRM, SIG_DFL);
 		alarm(10);
 		in_child = 1;
 		spawn(signals, &nobody);
@@ -61,10 +62,32 @@ static int is_waiting(void)
 	return is;
 }
 
+/* The same of main, when the process never had another thread: until the child has one. */
+static void alone(void)
+{
+	struct timespec at;
+	int r = 0, st = 0;
+
+	clock_gettime(CLOCK_REALTIME, &at);
+	at.tv_sec += 2;
+	pthread_mutex_lock(&lock);
+	ualarm(20000, 0);
+	while (!go && r == 0)
+		r = pthread_cond_timedwait(&cond, &lock, &at);
+	pthread_mutex_unlock(&lock);
+	if (in_child)
+		_exit(r == 0 && go ? 5 : 6);
+	CHECK(r == ETIMEDOUT && forked);
+	CHECK(waitpid(forked, &st, 0) == forked);
+	CHECK(WIFEXITED(st) && WEXITSTATUS(st) == 5);
+}
+
 int main(void)
 {
 	struct sigaction a = {.sa_handler = on_usr1};
 	sigaction(SIGUSR1, &a, NULL);
+	sigaction(SIGALRM, &a, NULL);
+	alone();
 	for (timed = 0; timed < 2; timed++) {
 		int st = 0;
 		waiting = go = 0;

@@ -69,6 +69,25 @@ static void yield(void)
 	beside(yields, yields);
 }
 
+/* The only one that is runnable, in a program that has another thread. */
+static void *parks(void *arg)
+{
+	sem_wait(&ping);
+	return arg;
+}
+
+static void *yields_alone(void *arg)
+{
+	yields(NULL);
+	sem_post(&ping);
+	return arg;
+}
+
+static void yield_alone(void)
+{
+	beside(parks, yields_alone);
+}
+
 /* One wakes the other and waits for it, who does the same. */
 static void wake_and_wait(void)
 {
@@ -107,6 +126,7 @@ static const struct {
 	void (*run)(void);
 } ops[] = {
     {"yield", yield},
+    {"yield_alone", yield_alone},
     {"wake_and_wait", wake_and_wait},
     {"create_and_join", create_and_join},
     {"lock_and_unlock", lock_and_unlock},

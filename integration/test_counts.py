@@ -23,7 +23,7 @@ SHORT, LONG = 2000, 6000
 # What runs beside the operation: nothing, as far as it can be switched off.
 QUIET = {"GREENHOOK_SELFTEST": "0", "GREENHOOK_CONTROL": "0", "GREENHOOK_MONITOR_US": "100000"}
 PROGRAMS = {
-    "bench/ops": ("yield", "wake_and_wait", "create_and_join", "lock_and_unlock", "write_and_read"),
+    "bench/ops": ("yield", "yield_alone", "wake_and_wait", "create_and_join", "lock_and_unlock", "write_and_read"),
     "native/count": ("gh_yield", "gh_spawn_and_join", "gh_mutex", "gh_chan_unbuffered", "gh_chan_buffered"),
 }
 OPERATIONS = {name: program for program, names in PROGRAMS.items() for name in names}

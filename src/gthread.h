@@ -138,19 +138,25 @@ struct ghi_task_ops {
 };
 
 struct ghi_gthread {
-	/* Touched by every switch; by the worker that runs it, or the owner of its stack. */
+	/* One cache line that every switch touches: by the worker that runs it, or the owner of its
+	 * stack. */
 	void *sp;     /* saved context while suspended (ctx.h) */
 	uintptr_t tp; /* FS base: address of its TCB; a light one's: of where it ran last */
 	struct ghi_worker *worker; /* rewritten at each resume; read by the gthread itself only */
 	uint32_t wake;		   /* park_word.h */
 	uint32_t flags;		   /* GHI_G_*; constant after creation */
 	uint64_t sigmask;	   /* kernel signal mask it runs with */
-	struct ghi_gthread *next;  /* link of the one queue it is in: inbox, ready batch, pool */
-	struct ghi_gthread *prev;  /* in a queue of queues.h */
+	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
+	uint32_t nosig;		       /* GHI_G_SHARED: ghi_tls.nosig while it does not run */
+	uint32_t switches; /* how often its stack was left: inspect.c reads the stack between two */
 	/* Bits GHI_YIELD_*: set by the monitor, read by hooks: plain loads and stores.  Not 0: the
 	 * hook has something to look at. */
 	uint32_t yield_please;
 	int32_t tid; /* what gettid() answers; unique, above pid_max */
+
+	/* One more that whoever makes it ready touches, and every park. */
+	struct ghi_gthread *next; /* link of the one queue it is in: inbox, ready batch, pool */
+	struct ghi_gthread *prev; /* in a queue of queues.h */
 	union {
 		uint64_t apart; /* not 0: it does not go into a ring (queues.h) */
 		struct {
@@ -161,26 +167,25 @@ struct ghi_gthread {
 			uint16_t pin; /* the slot that alone runs it, + 1; 0: any; set by itself */
 		};
 	};
-	struct ghi_worker *own; /* own.c: the kernel thread that runs it and nobody else */
-	uint32_t switches; /* how often its stack was left: inspect.c reads the stack between two */
-	uint32_t start_word; /* proto/start_word.h */
 	struct ghi_gthread
 	    *hands_to; /* handover.h: who runs when it leaves; NULL: whose turn it is */
+	uint32_t
+	    sig_pending; /* 1: something to do at the next runtime exit; paired by membarrier */
+	/* For dumps: plain stores by the gthread when it parks. */
+	uint32_t reason;
+	const void *waits_for;
+	uint64_t parked_at; /* ghi_clock_coarse */
+
+	uint64_t deadline;	/* GHI_NEVER: none */
+	uint64_t ready_at;	/* stats.h; 0: not stamped */
+	struct ghi_worker *own; /* own.c: the kernel thread that runs it and nobody else */
+	uint32_t life;		/* enum ghi_life */
+	uint32_t start_word;	/* proto/start_word.h */
 
 	/* Signals and cancellation aimed at it; see signal.h, cancel.c. */
 	uint32_t *cancel_word; /* GHI_CANCEL_*: libc's in its TCB, or that of its task */
-	uint32_t
-	    sig_pending;  /* 1: something to do at the next runtime exit; paired by membarrier */
-	uint32_t sig_ran; /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
+	uint32_t sig_ran;      /* GHI_SIG_RAN*: which handlers ran since a hook cleared it */
 	struct ghi_gthread_signals sig;
-
-	/* For dumps: plain stores by the gthread when it parks. */
-	uint32_t reason;
-	uint32_t life; /* enum ghi_life */
-	const void *waits_for;
-	uint64_t parked_at; /* ghi_clock_coarse */
-	uint64_t deadline;  /* GHI_NEVER: none */
-	uint64_t ready_at;  /* stats.h; 0: not stamped */
 
 	/* Life cycle. */
 	uint32_t join;	  /* GHI_JOINABLE ...: compare-and-swapped by joiner, detacher and exit */
@@ -188,7 +193,6 @@ struct ghi_gthread {
 	void *(*start)(void *);
 	void *arg;
 	void *result;	  /* PTHREAD_CANCELED until start() returns or pthread_exit says another */
-	uint32_t nosig;	  /* GHI_G_SHARED: ghi_tls.nosig while it does not run */
 	void *handler_sp; /* the innermost handler's frame, unless a jump left it; NULL: none */
 	struct gh_task *task;  /* NULL: a pthread */
 	const void *joined_at; /* where one who joins it waits (lot.h); set before it runs */
@@ -213,10 +217,9 @@ struct ghi_gthread {
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	uint16_t spins;	 /* warn.h: spin locks that it holds */
 	bool marked : 1, warned_spin : 1, warned_stack : 1; /* warn.h */
-	struct ghi_affinity *affinity; /* CPUs the program asked for; NULL: any */
-	struct ghi_prio prio;	       /* what it believes its scheduling parameters are */
-	void *away;		       /* lot.c: its waits that handlers run in */
-	void *res;		       /* its struct __res_state, behind libc's __resp */
+	struct ghi_prio prio; /* what it believes its scheduling parameters are */
+	void *away;	      /* lot.c: its waits that handlers run in */
+	void *res;	      /* its struct __res_state, behind libc's __resp */
 };
 
 /* What code on a gthread finds through its own TLS.  Initial-exec: one instruction, no call. */

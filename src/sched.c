@@ -231,30 +231,52 @@ static __attribute__((noinline)) struct ghi_gthread *first_of_offers(struct ghi_
 	return ghi_entry_gthread(entry) ?: ghi_entries_get(s);
 }
 
-/* The next gthread for a holder in phase SCHED, without sleeping (docs/scheduler.md, "Search
- * order"). */
-static inline struct ghi_gthread *next_local(struct ghi_worker *w)
+static inline const struct ghi_gthread *front(const struct ghi_ring *r, uint32_t at)
 {
-	struct ghi_slot *s = w->slot;
+	uintptr_t entry = (uintptr_t)load_relaxed(&r->buf[at % GHI_RING_SIZE]);
+	return (void *)(entry & ~(uintptr_t)GHI_OFFER_BITS); // NOLINT
+}
+
+/* Thousands that take turns have all left the cache when their next one comes: what a switch needs
+ * of those at the front of a long ring is fetched while others run, first the gthread, and with it
+ * at hand its stack.  A hint: a gthread is never unmapped, whoever has it by now. */
+static inline void fetch_ahead(const struct ghi_ring *r)
+{
+	enum { LONG = 64 };
+	uint32_t h = load_relaxed(&r->head);
+	if ((int32_t)(load_relaxed(&r->tail) - h) < LONG)
+		return;
+	const struct ghi_gthread *next = front(r, h), *after = front(r, h + 1);
+	__builtin_prefetch(after, 1);
+	__builtin_prefetch((const char *)after + 64, 1);
+	__builtin_prefetch(load_relaxed(&next->sp), 1);
+}
+
+/* The front of the ring, if it is its turn; NULL: somebody has to ask whose turn it is. */
+static inline struct ghi_gthread *next_of_ring(struct ghi_slot *s)
+{
 	void *entry;
 
-	if (__builtin_expect((int32_t)(s->tick - s->next_turn) < 0, 1) &&
-	    __builtin_expect(!load_relaxed(&ghi_queues_hint.apart), 1) &&
-	    (entry = ghi_ring_get(&s->ring))) {
-		if (__builtin_expect(!ghi_entry_is_offer(entry), 1))
-			return entry;
-		struct ghi_gthread *g = first_of_offers(s, entry);
-		if (g)
-			return g;
-	}
-	return next_by_turn(s);
+	if (__builtin_expect((int32_t)(s->tick - s->next_turn) >= 0, 0) ||
+	    __builtin_expect(load_relaxed(&ghi_queues_hint.apart), 0) ||
+	    !(entry = ghi_ring_get(&s->ring)))
+		return NULL;
+	fetch_ahead(&s->ring);
+	return __builtin_expect(!ghi_entry_is_offer(entry), 1) ? entry : first_of_offers(s, entry);
+}
+
+/* The next gthread for a holder in phase SCHED, without sleeping (docs/scheduler.md, "Search
+ * order"). */
+static inline struct ghi_gthread *next_local(struct ghi_slot *s)
+{
+	return next_of_ring(s) ?: next_by_turn(s);
 }
 
 /* For a searching worker on its native context. */
 struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 {
 	struct ghi_slot *s = w->slot;
-	struct ghi_gthread *g = next_local(w);
+	struct ghi_gthread *g = next_local(s);
 	if (g || (g = steal(s, true)) || (g = ghi_entries_get(s)))
 		return g;
 	return ghi_queues_inbox(s);
@@ -470,7 +492,7 @@ void ghi_sched_leave(struct ghi_gthread *self, ghi_commit_fn commit)
 			ghi_handover_give_up(self);
 	}
 	if (!next && w->slot)
-		next = next_local(w);
+		next = next_local(w->slot);
 	if (!next) {
 		if (ghi_wake_notified(&self->wake)) { /* the look around woke this very gthread */
 			to_user(w);
@@ -489,7 +511,7 @@ void ghi_sched_end(struct ghi_gthread *self, ghi_commit_fn commit)
 
 	if (w->slot) {
 		self->hands_to = ghi_handover_to_joiner(w->slot, self);
-		next = self->hands_to ?: next_local(w);
+		next = self->hands_to ?: next_local(w->slot);
 	}
 	switch_to(w, self, next ? next : w->native, commit);
 	__builtin_unreachable();
@@ -515,6 +537,17 @@ static void commit_yield(struct ghi_gthread *left, struct ghi_worker *w)
 		ghi_worker_notify();
 }
 
+/* For one that yields.  With nobody to make way for events are looked at every so many times, not
+ * at each: a spin with yields makes no system call of each. */
+static inline struct ghi_gthread *next_for_yield(struct ghi_slot *s)
+{
+	struct ghi_gthread *g = next_of_ring(s);
+	if (g || (int32_t)(s->tick - s->next_poll) >= 0 || ghi_sched_others_wait(s))
+		return g ?: next_by_turn(s);
+	s->next_poll--;
+	return NULL;
+}
+
 void ghi_yield(void)
 {
 	struct ghi_gthread *self = ghi_self();
@@ -536,7 +569,7 @@ void ghi_yield(void)
 	if (w->slot && was_long) /* switches are rare here: counting them would starve events */
 		ghi_sched_look_soon(w->slot);
 	w->in_sched = w->slot != NULL;
-	struct ghi_gthread *next = w->slot ? next_local(w) : NULL;
+	struct ghi_gthread *next = w->slot ? next_for_yield(w->slot) : NULL;
 	if (w->slot && !next) { /* nobody else wants to run */
 		to_user(w);
 	} else {
@@ -553,7 +586,7 @@ void ghi_sched_move(struct ghi_gthread *self)
 	if (w->slot && !ghi_slot_enter(&w->slot->owner, (uintptr_t)w))
 		w->slot = NULL;
 	w->in_sched = w->slot != NULL;
-	struct ghi_gthread *next = w->slot ? next_local(w) : NULL;
+	struct ghi_gthread *next = w->slot ? next_local(w->slot) : NULL;
 	switch_to(w, self, next ? next : w->native, commit_yield);
 	ghi_sched_arrived(self);
 }

@@ -135,6 +135,26 @@ START_TEST(the_bound_holds_for_each_set)
 }
 END_TEST
 
+/* However many switches two need to hand over to each other, they count as 16 of the ring's. */
+START_TEST(handing_over_ages_others_but_little)
+{
+	enum { MANY = 1000, EACH = GHI_AGE_BELOW / 4 + 1 };
+	uint32_t tick = (uint32_t)-3 * MANY;
+	struct ghi_turns t = begun(tick);
+	unsigned waiting = BIT(GHI_TURN_INBOX) | BIT(GHI_TURN_NORMAL);
+	int asked = 1;
+
+	must_eq(ghi_turns_pick(&t, tick, waiting), GHI_TURN_NORMAL);
+	for (;; asked++) {
+		tick += MANY + 1;
+		ghi_turns_skip(&t, MANY);
+		if (ghi_turns_pick(&t, tick, waiting) == GHI_TURN_INBOX)
+			break;
+	}
+	must_eq(asked, (GHI_AGE_BELOW + EACH - 1) / EACH);
+}
+END_TEST
+
 Suite *suite_turns(void)
 {
 	Suite *s = suite_create("turns");
@@ -144,6 +164,7 @@ Suite *suite_turns(void)
 	add_test(s, the_fast_path_counts_as_turns_of_the_ring);
 	add_test(s, who_is_next_has_the_next_turn);
 	add_test(s, what_is_stolen_lets_those_below_age);
+	add_test(s, handing_over_ages_others_but_little);
 	add_loop(s, nobody_waits_for_ever, 50);
 	add_loop(s, the_bound_holds_for_each_set, 2);
 	return s;

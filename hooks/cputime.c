@@ -10,6 +10,7 @@
 #include <sys/resource.h>
 
 #include "hooks/hook.h"
+#include "hooks/offload.h"
 #include "src/cputime.h"
 #include "src/own.h"
 #include "src/wait.h"
@@ -46,13 +47,10 @@ static struct ghi_gthread *gthread_of_clock(struct ghi_gthread *self, clockid_t 
 	return NULL;
 }
 
-/* As the kernel hands out an answer: EFAULT for what is no address of the program's. */
+/* As the kernel hands out an answer. */
 static int put(void *to, const void *from, size_t n)
 {
-	if ((uintptr_t)to < 4096 || (intptr_t)to < 0)
-		return (int)ghi_ret(-EFAULT);
-	memcpy(to, from, n);
-	return 0;
+	return (int)ghi_ret(ghi_copy_out(to, from, n));
 }
 
 EXPORT int pthread_getcpuclockid(pthread_t t, clockid_t *c)
@@ -130,10 +128,13 @@ bool ghi_cputime_nanosleep(struct ghi_gthread *self, clockid_t c, int flags,
 	struct ghi_gthread *g = c < 0 ? gthread_of_clock(self, c) : NULL;
 	if (!g)
 		return false;
-	if (g == self || ghi_ts_invalid(t) || t->tv_sec < 0) {
-		*ret = EINVAL; /* one's own clock stands still meanwhile */
+	struct timespec copy;
+	bool readable = g == self || ghi_copy_in(&copy, t, sizeof(copy)) == 0;
+	if (g == self || !readable || ghi_ts_invalid(&copy) || copy.tv_sec < 0) {
+		*ret = readable ? EINVAL : EFAULT; /* one's own clock stands still meanwhile */
 		return true;
 	}
+	t = &copy;
 	uint64_t now = ghi_cputime_of(self, g), at = ghi_ts_to_ns(t);
 	if (!(flags & TIMER_ABSTIME))
 		at = at > GHI_NEVER - now ? GHI_NEVER : now + at;
@@ -146,9 +147,10 @@ bool ghi_cputime_nanosleep(struct ghi_gthread *self, clockid_t c, int flags,
 		if (w == -ECANCELED)
 			ghi_cancel_point(self);
 		if (self->sig_ran) {
-			if (rem && !(flags & TIMER_ABSTIME))
-				*rem = ghi_ns_to_ts(at > now ? at - now : 0);
-			*ret = EINTR;
+			struct timespec rest = ghi_ns_to_ts(at > now ? at - now : 0);
+			bool told = !rem || (flags & TIMER_ABSTIME) ||
+				    ghi_copy_out(rem, &rest, sizeof(rest)) == 0;
+			*ret = told ? EINTR : EFAULT;
 			return true;
 		}
 	}

@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 
 #include "hooks/hook.h"
+#include "hooks/offload.h"
 
 EXPORT int pthread_getattr_np(pthread_t t, pthread_attr_t *a)
 {
@@ -104,8 +105,24 @@ static void on_first(void *arg)
 		f->result = ghi_sys_program(SYS_prctl, f->op, f->arg, 0, 0, 0);
 }
 
+/* At most 15 characters; the memory may end behind the last. */
+static int read_name(char name[16], const char *from)
+{
+	memset(name, 0, 16);
+	if (ghi_copy_in(name, from, 15) == 0)
+		return 0;
+	for (int i = 0; i < 15; i++) {
+		if (ghi_copy_in(&name[i], from + i, 1) < 0)
+			return -EFAULT;
+		if (!name[i])
+			break;
+	}
+	return 0;
+}
+
 EXPORT int prctl(int op, ...)
 {
+	char name[16];
 	va_list ap;
 	va_start(ap, op);
 	unsigned long a = va_arg(ap, unsigned long), b = va_arg(ap, unsigned long);
@@ -116,15 +133,12 @@ EXPORT int prctl(int op, ...)
 		return REAL(prctl)(op, a, b, c, d);
 	switch (op) {
 	case PR_SET_NAME:
-		if (!a)
+		if (read_name(name, (const char *)a) < 0)
 			return (int)ghi_ret(-EFAULT);
-		set_name(self, (const char *)a, strnlen((const char *)a, 15));
+		set_name(self, name, strlen(name));
 		return 0;
 	case PR_GET_NAME:
-		if (!a)
-			return (int)ghi_ret(-EFAULT);
-		memcpy((char *)a, self->name, sizeof(self->name));
-		return 0;
+		return (int)ghi_ret(ghi_copy_out((void *)a, self->name, sizeof(self->name)));
 	case PR_SET_TIMERSLACK:
 		self->timer_slack = (long)a > 0 ? a : 0;
 		return 0;

@@ -104,6 +104,16 @@ long ghi_offload_gated(struct ghi_gthread *self, struct ghi_offload *c,
 	return ghi_gate_enter(&gate) ? loop(self, c) : poll_it(self, c, n);
 }
 
+/* On the stack that runs: nobody needs to be asked. */
+static bool on_own_stack(const void *p, size_t n)
+{
+	const struct ghi_gthread *self = ghi_self();
+	const char *at = p;
+	char here;
+	return self && &here > self->stack_lo && at > &here && at < self->stack_hi &&
+	       n <= (size_t)(self->stack_hi - at);
+}
+
 static int copy(void *to, const void *from, size_t n, long nr, struct iovec l, struct iovec r)
 {
 	long got = ghi_sys(nr, sys_getpid(), &l, 1, &r, 1, 0);
@@ -117,12 +127,20 @@ static int copy(void *to, const void *from, size_t n, long nr, struct iovec l, s
 
 int ghi_copy_in(void *to, const void *from, size_t n)
 {
+	if (on_own_stack(from, n)) {
+		memcpy(to, from, n);
+		return 0;
+	}
 	return copy(to, from, n, SYS_process_vm_readv, (struct iovec){to, n},
 		    (struct iovec){(void *)from, n});
 }
 
 int ghi_copy_out(void *to, const void *from, size_t n)
 {
+	if (on_own_stack(to, n)) {
+		memcpy(to, from, n);
+		return 0;
+	}
 	return copy(to, from, n, SYS_process_vm_writev, (struct iovec){(void *)from, n},
 		    (struct iovec){to, n});
 }

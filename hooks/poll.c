@@ -211,7 +211,8 @@ struct select_call {
 	int n;
 	fd_set *r, *w, *e; /* the caller's: results are written here */
 	size_t bytes;
-	char *in; /* copies of the three, in this order */
+	char *in;   /* copies of the three, in this order */
+	bool asked; /* before: results may be in the caller's sets */
 };
 
 static long ask_select(void *arg)
@@ -220,8 +221,9 @@ static long ask_select(void *arg)
 	struct timespec now = {0, 0};
 	fd_set *out[3] = {c->r, c->w, c->e};
 	for (int i = 0; i < 3; i++)
-		if (out[i])
+		if (c->asked && out[i])
 			memcpy(out[i], c->in + (size_t)i * c->bytes, c->bytes);
+	c->asked = true;
 	return ghi_sys_program(SYS_pselect6, c->n, c->r, c->w, c->e, &now, NULL);
 }
 
@@ -310,7 +312,7 @@ static int select_until(struct ghi_gthread *self, int n, fd_set *r, fd_set *w, f
 		ret = wait_loop(self, set, deadline, ask_select, &c);
 		mask_leave(self, &m);
 	}
-	if (ret < 0) /* on error the sets are left as they were */
+	if (ret < 0 && ret != -EFAULT) /* on error the sets are left as they were */
 		for (int i = 0; i < 3; i++)
 			if (given[i])
 				memcpy(given[i], c.in + (size_t)i * c.bytes, c.bytes);
@@ -326,19 +328,23 @@ EXPORT int select(int n, fd_set *r, fd_set *w, fd_set *e, struct timeval *t)
 {
 	HOOK_ENTER(self, REAL(select)(n, r, w, e, t));
 	uint64_t deadline = GHI_NEVER, ns;
+	struct timeval tv;
 	if (t) {
-		if (t->tv_sec < 0 || t->tv_usec < 0)
+		if (ghi_copy_in(&tv, t, sizeof(tv)) < 0)
+			return (int)ghi_ret(-EFAULT);
+		if (tv.tv_sec < 0 || tv.tv_usec < 0)
 			return (int)ghi_ret(-EINVAL);
-		if (__builtin_mul_overflow((uint64_t)t->tv_sec, GHI_SEC, &ns) ||
-		    __builtin_add_overflow(ns, (uint64_t)t->tv_usec * GHI_US, &ns))
+		if (__builtin_mul_overflow((uint64_t)tv.tv_sec, GHI_SEC, &ns) ||
+		    __builtin_add_overflow(ns, (uint64_t)tv.tv_usec * GHI_US, &ns))
 			ns = GHI_NEVER;
 		deadline = ns ? ghi_deadline_in(ns) : 0;
 	}
 	int ret = select_until(self, n, r, w, e, deadline, NULL);
 	if (t && deadline && deadline != GHI_NEVER) { /* Linux writes what is left */
 		uint64_t now = ghi_now(), left = deadline > now ? deadline - now : 0;
-		t->tv_sec = (time_t)(left / GHI_SEC);
-		t->tv_usec = (suseconds_t)(left % GHI_SEC / 1000);
+		tv.tv_sec = (time_t)(left / GHI_SEC);
+		tv.tv_usec = (suseconds_t)(left % GHI_SEC / 1000);
+		ghi_copy_out(t, &tv, sizeof(tv)); /* if it can be written */
 	}
 	return ret;
 }
@@ -413,7 +419,10 @@ EXPORT int epoll_pwait2(int ep, struct epoll_event *ev, int n, const struct time
 {
 	uint64_t deadline;
 	HOOK_ENTER(self, REAL(epoll_pwait2)(ep, ev, n, t, mask));
-	if (deadline_ts(t, &deadline) < 0)
+	struct timespec limit;
+	if (t && ghi_copy_in(&limit, t, sizeof(limit)) < 0)
+		return (int)ghi_ret(-EFAULT);
+	if (deadline_ts(t ? &limit : NULL, &deadline) < 0)
 		return (int)ghi_ret(-EINVAL);
 	return epoll_until(self, ep, ev, n, deadline, mask);
 }

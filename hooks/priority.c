@@ -14,6 +14,7 @@
 #include <sys/syscall.h>
 
 #include "hooks/hook.h"
+#include "hooks/offload.h"
 #include "hooks/priority.h"
 #include "src/stack.h"
 
@@ -117,11 +118,13 @@ static long set_nice(struct ghi_gthread *g, int nice, int refused)
 	return 0;
 }
 
-/* EFAULT instead of a crash, as from the kernel, is not attempted: libc's own wrappers read too. */
-static long set_attr(struct ghi_gthread *g, struct attr *a, unsigned flags)
+static long set_attr(struct ghi_gthread *g, const struct attr *from, unsigned flags)
 {
-	if (!a || flags)
+	struct attr copy, *a = &copy;
+	if (!from || flags)
 		return -EINVAL;
+	if (ghi_copy_in(a, from, sizeof(*a)) < 0)
+		return -EFAULT;
 	if (a->size && (a->size < sizeof(*a) || a->size > GHI_PAGE))
 		return -E2BIG;
 	if (a->flags & ~(uint64_t)ATTR_ALL || (int)a->policy < 0)
@@ -185,7 +188,7 @@ long ghi_priority_call(struct ghi_gthread *self, long nr, long a, long b, long c
 	bool io = nr == SYS_ioprio_get || nr == SYS_ioprio_set;
 	bool own = !(by_which && a != PRIO_PROCESS) && !(io && a != IOPRIO_WHO_PROCESS);
 	struct ghi_gthread *g = own ? ghi_priority_target(self, by_which || io ? b : a) : NULL;
-	const struct sched_param *p;
+	struct sched_param p;
 
 	if (!g)
 		return ghi_sys_program(nr, a, b, c, d);
@@ -197,16 +200,22 @@ long ghi_priority_call(struct ghi_gthread *self, long nr, long a, long b, long c
 	case SYS_sched_getscheduler:
 		return policy_of(g);
 	case SYS_sched_setscheduler:
-		p = (const struct sched_param *)c;
-		return !p || (int)b < 0 ? -EINVAL : set_policy(g, (int)b, p->sched_priority);
+		if (!c || (int)b < 0)
+			return -EINVAL;
+		return ghi_copy_in(&p, (void *)c, sizeof(p)) < 0
+			   ? -EFAULT
+			   : set_policy(g, (int)b, p.sched_priority);
 	case SYS_sched_getparam:
 		if (!b)
 			return -EINVAL;
-		((struct sched_param *)b)->sched_priority = priority_of(g);
-		return 0;
+		p.sched_priority = priority_of(g);
+		return ghi_copy_out((void *)b, &p, sizeof(p));
 	case SYS_sched_setparam:
-		p = (const struct sched_param *)b;
-		return !p ? -EINVAL : set_policy(g, policy_of(g), p->sched_priority);
+		if (!b)
+			return -EINVAL;
+		return ghi_copy_in(&p, (void *)b, sizeof(p)) < 0
+			   ? -EFAULT
+			   : set_policy(g, policy_of(g), p.sched_priority);
 	case SYS_sched_getattr:
 		return get_attr(g, (struct attr *)b, (unsigned)c, (unsigned)d);
 	case SYS_sched_setattr:

@@ -83,8 +83,10 @@ EXPORT pid_t _Fork(void)
 bool ghi_process_raw_fork(long nr, const long *a, long *ret)
 {
 	if (nr == SYS_clone3 || (nr == SYS_clone && ((a[0] & CLONE_VM) || a[1]))) {
-		uint64_t *args = (uint64_t *)a[0]; /* struct clone_args: flags first, stack sixth */
-		if (nr == SYS_clone || !args || a[1] < 64 || (args[0] & CLONE_VM) || args[5])
+		uint64_t args[6]; /* struct clone_args: flags first, stack sixth */
+		if (nr == SYS_clone || a[1] < 64 ||
+		    ghi_copy_in(args, (void *)a[0], sizeof(args)) < 0 || (args[0] & CLONE_VM) ||
+		    args[5])
 			return false;
 	}
 	if (nr == SYS_vfork) /* its return address would not survive: a copy is as good */
@@ -96,8 +98,8 @@ bool ghi_process_raw_fork(long nr, const long *a, long *ret)
 	return true;
 }
 
-/* Without destructors, so what the runtime does at the end is done here.  Not in the child of a vfork
- * or of a fork that made no thread: the name is its parent's. */
+/* Without destructors, so what the runtime does at the end is done here.  Not in the child of a
+ * vfork or of a fork that made no thread: the name is its parent's. */
 EXPORT void _exit(int status)
 {
 	if (ghi_runtime_pid() == sys_getpid())

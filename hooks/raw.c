@@ -37,7 +37,11 @@ static long futex_wait(struct ghi_gthread *self, uint32_t *word, int op, uint32_
 		return -EINVAL;
 	if ((uintptr_t)word % 4)
 		return -EINVAL;
+	struct timespec limit;
 	if (t) {
+		if (ghi_copy_in(&limit, t, sizeof(limit)) < 0)
+			return -EFAULT;
+		t = &limit;
 		if (ghi_ts_invalid(t) || t->tv_sec < 0)
 			return -EINVAL;
 		if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
@@ -175,9 +179,10 @@ static long robust_list(struct ghi_gthread *self, long nr, long a, long b, long 
 		return (void *)a == mine ? 0 : ghi_sys_program(nr, a, b);
 	if (a != 0 && a != self->tid)
 		return ghi_sys_program(nr, a, b, c);
-	*(struct robust_list_head **)b = mine;
-	*(size_t *)c = sizeof(*mine);
-	return 0;
+	size_t size = sizeof(*mine);
+	if (ghi_copy_out((void *)c, &size, sizeof(size)) < 0)
+		return -EFAULT;
+	return ghi_copy_out((void *)b, &mine, sizeof(mine));
 }
 
 /* syscall(nr, ...) for calls about descriptors (raw_fd.c). */
@@ -212,12 +217,10 @@ static long raw_queue_process(struct ghi_gthread *self, pid_t pid, int sig, cons
 static int raw_sigprocmask(int how, const uint64_t *set, uint64_t *old)
 {
 	sigset_t s = {0}, o;
-	if (set)
-		memcpy(&s, set, sizeof(*set));
+	if (set && ghi_copy_in(&s, set, sizeof(*set)) < 0)
+		return (int)ghi_ret(-EFAULT);
 	int r = sigprocmask(how, set ? &s : NULL, &o);
-	if (r == 0 && old)
-		memcpy(old, &o, sizeof(*old));
-	return r;
+	return r == 0 && old ? (int)ghi_ret(ghi_copy_out(old, &o, sizeof(*old))) : r;
 }
 
 EXPORT long syscall(long nr, ...)

@@ -99,11 +99,11 @@ EXPORT int pthread_sigmask(int how, const sigset_t *s, sigset_t *old)
 			return EINVAL;
 		}
 	}
-	if (old)
-		set_of(old, now);
+	sigset_t was;
+	set_of(&was, now);
 	if (s)
 		ghi_signal_set_mask(self, next);
-	return 0;
+	return old && ghi_copy_out(old, &was, sizeof(now)) < 0 ? EFAULT : 0;
 }
 
 EXPORT int sigprocmask(int how, const sigset_t *s, sigset_t *old)

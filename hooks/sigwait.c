@@ -96,7 +96,8 @@ EXPORT int sigwait(const sigset_t *s, int *sig)
 EXPORT int signalfd(int fd, const sigset_t *s, int flags)
 {
 	/* Also before there are threads. */
-	if (s)
-		ghi_signal_for_fd(ghi_hook_bits(s));
+	uint64_t set;
+	if (s && ghi_copy_in(&set, s, sizeof(set)) == 0)
+		ghi_signal_for_fd(set);
 	return REAL(signalfd)(fd, s, flags);
 }

@@ -45,8 +45,9 @@ static int sleep_in_libc(struct ghi_gthread *self, clockid_t clock, int flags,
 		want = flags & TIMER_ABSTIME ? *t : left;
 		r = BLOCKING(self, REAL(clock_nanosleep)(clock, flags, &want, &left));
 	}
-	if (r == EINTR && rem && !(flags & TIMER_ABSTIME))
-		*rem = left;
+	if (r == EINTR && rem && !(flags & TIMER_ABSTIME) &&
+	    ghi_copy_out(rem, &left, sizeof(left)) < 0)
+		return EFAULT;
 	return r;
 }
 
@@ -61,6 +62,10 @@ EXPORT int clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
 			return r;
 		return sleep_in_libc(self, clock, flags, t, rem);
 	}
+	struct timespec copy;
+	if (ghi_copy_in(&copy, t, sizeof(copy)) < 0)
+		return EFAULT;
+	t = &copy;
 	if (ghi_ts_invalid(t) || t->tv_sec < 0)
 		return EINVAL;
 	ghi_cancel_point(self);

@@ -41,3 +41,8 @@ def test_corners_of_threads(agree):
 
 def test_every_signal_with_every_kind_of_handler(agree):
     agree("sig_matrix")
+
+
+# Some calls read the caller's memory themselves and crashed where the kernel says EFAULT.
+def test_bad_addresses_are_answered(agree):
+    agree("bad_address")

@@ -60,8 +60,7 @@ EXPORT int tgkill(pid_t pid, pid_t tid, int sig)
 EXPORT int kill(pid_t pid, int sig)
 {
 	HOOK_ENTER(self, REAL(kill)(pid, sig));
-	if (pid > 1 << 22 && ghi_gthread_by_tid(pid))
-		pid = sys_getpid();
+	pid = ghi_process_of_thread(pid);
 	if (pid == sys_getpid()) {
 		siginfo_t info = info_of(sig, SI_USER, no_value);
 		int r = ghi_signal_send_process(self, sig, &info);
@@ -75,6 +74,7 @@ EXPORT int sigqueue(pid_t pid, int sig, const union sigval v)
 {
 	HOOK_ENTER(self, REAL(sigqueue)(pid, sig, v));
 	siginfo_t info = info_of(sig, SI_QUEUE, v);
+	pid = ghi_process_of_thread(pid);
 	int r = pid == sys_getpid() ? ghi_signal_send_process(self, sig, &info) : 0;
 	if (r)
 		return (int)ghi_ret(r < 0 ? r : 0);

@@ -206,6 +206,7 @@ static long raw_queue(pid_t pid, pid_t tid, int sig, const siginfo_t *info)
 static long raw_queue_process(struct ghi_gthread *self, pid_t pid, int sig, const siginfo_t *info)
 {
 	int code = 0;
+	pid = ghi_process_of_thread(pid);
 	if (pid == sys_getpid() && self != ghi_runtime_main() &&
 	    ghi_copy_in(&code, &info->si_code, sizeof(code)) == 0 &&
 	    (code >= 0 || code == SI_TKILL))
@@ -247,6 +248,15 @@ EXPORT long syscall(long nr, ...)
 			return kill((pid_t)a, (int)b);
 		case SYS_rt_sigqueueinfo:
 			return raw_queue_process(self, (pid_t)a, (int)b, (const siginfo_t *)c);
+		case SYS_getpgid:
+			return getpgid((pid_t)a);
+		case SYS_getsid:
+			return getsid((pid_t)a);
+		case SYS_setpgid:
+			return setpgid((pid_t)a, (pid_t)b);
+		case SYS_prlimit64:
+			return prlimit64((pid_t)a, (__rlimit_resource_t)b,
+					 (const struct rlimit64 *)c, (struct rlimit64 *)d);
 		case SYS_rt_tgsigqueueinfo:
 			return raw_queue((pid_t)a, (pid_t)b, (int)c, (const siginfo_t *)d);
 		case SYS_rt_sigprocmask: /* the books on the mask */

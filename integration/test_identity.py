@@ -22,3 +22,8 @@ def test_state_of_one_thread(agree):
 
 def test_every_thread_has_state_of_its_own(agree):
     agree("own_alone")
+
+
+# getpgid, getsid, setpgid, prlimit and sigqueue said ESRCH.
+def test_ids_of_threads_where_the_kernel_takes_those_of_processes(agree):
+    agree("ident_ids")

@@ -31,11 +31,22 @@ EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
 	return ghi_robust_ours(m) ? ghi_robust_unlock(m) : REAL(pthread_mutex_unlock)(m);
 }
 
+/* WAS_INHERIT means nothing to libc. */
+enum { INHERIT = 32, WAS_INHERIT = 1 << 11 };
+
+/* The kernel would wait for one with priority inheritance, and refuses a time before 1970. */
+static int timed(pthread_mutex_t *m, const struct ghi_until *until)
+{
+	int r = ghi_mutex_lock(m, until);
+	return r == ETIMEDOUT && (m->__data.__kind & WAS_INHERIT) && until->abs->tv_sec < 0 ? EINVAL
+											    : r;
+}
+
 EXPORT int pthread_mutex_timedlock(pthread_mutex_t *m, const struct timespec *at)
 {
 	struct ghi_until until = {CLOCK_REALTIME, at};
 	if (ghi_mutex_ours(m))
-		return ghi_mutex_lock(m, &until);
+		return timed(m, &until);
 	if (ghi_protect_ours(m))
 		return ghi_protect_lock(m, &until, false);
 	return ghi_robust_ours(m) ? ghi_robust_lock(m, &until, false)
@@ -48,7 +59,7 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const st
 	if (clock != CLOCK_REALTIME && clock != CLOCK_MONOTONIC)
 		return EINVAL;
 	if (ghi_mutex_ours(m))
-		return ghi_mutex_lock(m, &until);
+		return timed(m, &until);
 	if (ghi_protect_ours(m))
 		return ghi_protect_lock(m, &until, false);
 	return ghi_robust_ours(m) ? ghi_robust_lock(m, &until, false)
@@ -58,10 +69,9 @@ EXPORT int pthread_mutex_clocklock(pthread_mutex_t *m, clockid_t clock, const st
 /* Gthreads have no priorities to inherit, and the kernel could not find them by their ids. */
 EXPORT int pthread_mutex_init(pthread_mutex_t *m, const pthread_mutexattr_t *a)
 {
-	enum { INHERIT = 32 };
 	int r = REAL(pthread_mutex_init)(m, a);
-	if (r == 0 && !ghi_runtime_inert())
-		m->__data.__kind &= ~INHERIT;
+	if (r == 0 && (m->__data.__kind & INHERIT) && !ghi_runtime_inert())
+		m->__data.__kind = (m->__data.__kind & ~INHERIT) | WAS_INHERIT;
 	return r;
 }
 

@@ -75,6 +75,36 @@ static void *late(void *mutex)
 	return NULL;
 }
 
+static void *before_1970(void *mutex)
+{
+	struct timespec until = {.tv_sec = -1};
+	CHECK_RC(EBUSY, pthread_mutex_trylock(mutex));
+	CHECK_RC(EINVAL, pthread_mutex_timedlock(mutex, &until));
+	CHECK_RC(EINVAL, pthread_mutex_clocklock(mutex, CLOCK_MONOTONIC, &until));
+	until = deadline_ms(CLOCK_REALTIME, 20);
+	CHECK_RC(ETIMEDOUT, pthread_mutex_timedlock(mutex, &until));
+	return NULL;
+}
+
+/* With priority inheritance the kernel judges the time. */
+static void inheriting(void)
+{
+	struct timespec until = {.tv_sec = -1};
+	int old;
+	pthread_mutexattr_t attr;
+	pthread_mutex_t m;
+
+	printf("-- inheriting\n");
+	pthread_mutexattr_init(&attr);
+	MUST(pthread_mutexattr_setprotocol(&attr, PTHREAD_PRIO_INHERIT) == 0);
+	MUST(pthread_mutex_init(&m, &attr) == 0);
+	CHECK_RC(0, pthread_mutex_timedlock(&m, &until));
+	join(spawn(before_1970, &m));
+	CHECK_RC(0, pthread_mutex_unlock(&m));
+	CHECK_RC(EINVAL, pthread_mutex_setprioceiling(&m, 1, &old));
+	CHECK_RC(0, pthread_mutex_destroy(&m));
+}
+
 int main(void)
 {
 	pthread_mutex_t m;
@@ -86,6 +116,7 @@ int main(void)
 	common("errorcheck", PTHREAD_MUTEX_ERRORCHECK);
 	common("adaptive", PTHREAD_MUTEX_ADAPTIVE_NP);
 
+	inheriting();
 	printf("-- recursion\n");
 	init(&m, PTHREAD_MUTEX_RECURSIVE);
 	CHECK_RC(0, pthread_mutex_lock(&m));

@@ -50,8 +50,10 @@ static bool interrupted(struct ghi_gthread *self, unsigned how)
 static long loop(struct ghi_gthread *self, struct ghi_offload *c)
 {
 	for (;;) {
+		uint32_t frames = ghi_tls.frames;
 		long r = BLOCKING(self, call(self, c));
-		if (r != -EINTR || interrupted(self, c->how))
+		/* Without any handler: the process was stopped and continues (signal(7)). */
+		if (r != -EINTR || interrupted(self, c->how) || ghi_tls.frames == frames)
 			return r;
 		if (c->deadline && c->left) {
 			uint64_t now = ghi_now();

@@ -47,6 +47,10 @@ def test_real_time_signals_to_the_process_keep_their_order(agree):
     agree("sig_fifo")
 
 
+def test_a_stop_and_continue_from_outside(agree):
+    agree("sig_stopped")
+
+
 # Of several that became due at once those of the thread and of the process were handled by number alike;
 # with a handler in a handler the process's real-time signals could overtake each other.
 def test_what_waits_behind_a_mask(agree):

@@ -229,6 +229,7 @@ struct ghi_tls {
 	int32_t tid;		    /* lock owner id of this thread; 0: not asked yet */
 	struct ghi_gthread *home;   /* its own struct even while dormant after a fork */
 	uint32_t lent;		    /* a child that shares our memory may be using this block */
+	uint32_t frames;	    /* signals that came, the runtime's own included */
 	struct ghi_gthread *lender; /* `self` meanwhile */
 	bool forking;		    /* between a fork's prepare handlers and its end */
 	struct ghi_kwait *kwait;    /* kwait.h: a task on a kernel thread; NULL: no task */

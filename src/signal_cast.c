@@ -27,6 +27,7 @@ static void (*libc_cancel)(int, siginfo_t *, void *);
 /* With SA_RESTART: a blocked call of the program must not notice. */
 void ghi_sig_on_cast(int sig, siginfo_t *info, void *uc)
 {
+	ghi_tls.frames++;
 	if (info->si_code == SI_TIMER)
 		ghi_sigtimer_expired(info);
 	if ((info->si_code == SI_QUEUE && info->si_ptr == &cast) ||
@@ -62,6 +63,7 @@ void ghi_sig_on_kick(int sig, siginfo_t *info, void *context)
 	struct ghi_gthread *self = ghi_self();
 	ucontext_t *uc = context;
 
+	ghi_tls.frames++;
 	if (!self || (self->flags & GHI_G_NATIVE) || ghi_tls.nosig || self->sig.looping ||
 	    !load_relaxed(&self->sig_pending))
 		return;

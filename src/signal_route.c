@@ -179,6 +179,7 @@ static void arrived(struct ghi_gthread *self, int sig, siginfo_t *info, void *uc
 
 void ghi_sig_on_signal(int sig, siginfo_t *info, void *uc)
 {
+	ghi_tls.frames++;
 	arrived(ghi_self(), sig, info, uc);
 	/* A kick may have come in front of this handler, whose return restarts the call. */
 	ghi_cancel_leave_window(uc);

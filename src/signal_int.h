@@ -88,6 +88,8 @@ void ghi_sig_insert(struct ghi_siglist *l, struct ghi_siginfo_node *n);
 void ghi_sig_node_is_last(struct ghi_siginfo_node *n);
 /* Too many wait; never for what the kernel sends all the same. */
 bool ghi_sig_no_room(int sig, const siginfo_t *info);
+/* One is about to wait in the kernel; false: too many wait. */
+bool ghi_sig_goes_to_kernel(int sig, const siginfo_t *info);
 struct ghi_siginfo_node *ghi_sig_remove(struct ghi_siglist *l, int sig);
 /* By the gthread itself, signals deferred: its lists are complete; which numbers wait. */
 uint64_t ghi_sig_collect(struct ghi_gthread *self);

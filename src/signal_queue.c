@@ -3,8 +3,11 @@
  * A sender pushes on the target's `incoming`, which is lock-free and async-signal-safe; the gthread
  * moves what came to its own two lists (sent to it, sent to the process), in order, and only it
  * looks at those.  Nodes come from a pool that grows by whole pages and never shrinks; as in the
- * kernel, RLIMIT_SIGPENDING bounds how many real-time signals may wait.
+ * kernel, RLIMIT_SIGPENDING bounds how many signals wait before a real-time one is refused, those
+ * in the kernel included.
  */
+#include <fcntl.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -22,7 +25,10 @@ static struct {
 	struct ghi_siginfo_node *chunk[CHUNKS];
 } pool;
 static struct ghi_siginfo_node first_chunk[CHUNK]; /* a kill() must not fail for want of memory */
-static int64_t queued;				   /* real-time signals that wait */
+static int64_t queued;				   /* signals that wait here */
+static int64_t kernel_has; /* that wait there, of the user, when asked last */
+static uint64_t asked_at;  /* `to_kernel` then */
+static uint64_t to_kernel; /* sent there */
 static uint64_t last_seq;
 static uint64_t shared_std; /* standard signals sent to the process that wait */
 
@@ -75,6 +81,29 @@ static struct ghi_siginfo_node *take(void)
 	return grow();
 }
 
+/* How many wait in the kernel.  A file is read only when it may matter. */
+static int64_t count_kernel(int64_t room)
+{
+	enum { NEAR = 64 };
+	char text[4096];
+	uint64_t sent = load_relaxed(&to_kernel);
+	int64_t at_most = load_relaxed(&kernel_has) + (int64_t)(sent - load_relaxed(&asked_at));
+
+	if (room - at_most > NEAR)
+		return 0;
+	long fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
+	if (fd < 0)
+		return 0;
+	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
+	ghi_sys(SYS_close, fd);
+	text[n > 0 ? n : 0] = 0;
+	const char *line = strstr(text, "SigQ:");
+	int64_t has = line ? strtol(line + strlen("SigQ:"), NULL, 10) : 0;
+	store_relaxed(&kernel_has, has);
+	store_relaxed(&asked_at, sent);
+	return has;
+}
+
 /* As the kernel: a real-time signal that carries a value fails when too many wait, a kill() never
  * does, and a standard signal needs no room. */
 bool ghi_sig_no_room(int sig, const siginfo_t *info)
@@ -85,7 +114,17 @@ bool ghi_sig_no_room(int sig, const siginfo_t *info)
 	if (sig < 32 || !info || info->si_code == SI_USER || info->si_code > 0)
 		return false;
 	ghi_sys(SYS_prlimit64, 0, RLIMIT_SIGPENDING, NULL, &rl);
-	return (uint64_t)load_relaxed(&queued) >= rl.cur;
+	int64_t room = rl.cur > INT32_MAX ? INT32_MAX : (int64_t)rl.cur;
+	room -= load_relaxed(&queued);
+	return room <= 0 || count_kernel(room) >= room;
+}
+
+bool ghi_sig_goes_to_kernel(int sig, const siginfo_t *info)
+{
+	if (load_relaxed(&queued) && ghi_sig_no_room(sig, info)) /* it counts its own only */
+		return false;
+	fetch_add_relaxed(&to_kernel, (uint64_t)1);
+	return true;
 }
 
 void ghi_sig_node_is_last(struct ghi_siginfo_node *n)
@@ -98,8 +137,7 @@ struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool s
 	struct ghi_siginfo_node *n = !shared && ghi_sig_no_room(sig, info) ? NULL : take();
 	if (!n)
 		return NULL;
-	if (sig >= 32)
-		fetch_add_relaxed(&queued, (int64_t)1);
+	fetch_add_relaxed(&queued, (int64_t)1);
 	n->sig = sig;
 	n->shared = shared;
 	n->target = NULL;
@@ -117,8 +155,9 @@ struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool s
 /* g: whose queue it was enqueued in, NULL: nobody's.  Another one of its kind may wait again. */
 static void release(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
+	fetch_add_relaxed(&queued, (int64_t)-1);
 	if (n->sig >= 32)
-		fetch_add_relaxed(&queued, (int64_t)-1);
+		;
 	else if (n->shared)
 		fetch_and_acq_rel(&shared_std, ~BIT(n->sig));
 	else if (g && !n->timer)

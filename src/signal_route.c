@@ -4,6 +4,7 @@
  * monitor) is pushed on `undecided` and the monitor places it.  What all gthreads block by then
  * waits in limbo (signal_limbo.c), until one unblocks it, is made, or calls sigwait().
  */
+#include <errno.h>
 #include <linux/membarrier.h>
 #include <string.h>
 
@@ -278,6 +279,17 @@ static void stop_or_continue(int sig)
 		ghi_sig_flush(__builtin_ctzll(other) + 1);
 }
 
+/* To one thread that blocks it, but any reader of a signalfd may have it.  The kernel lets nobody
+ * but the first thread say SI_TKILL to the process. */
+static int by_kernel(int sig, const siginfo_t *info)
+{
+	if (!ghi_sig_goes_to_kernel(sig, info))
+		return EAGAIN;
+	long r = info->si_code == SI_QUEUE ? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
+					   : ghi_sys(SYS_kill, sys_getpid(), sig);
+	return r < 0 ? EAGAIN : 0;
+}
+
 int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
 {
 	if (sig < 0 || sig >= GHI_NSIG || (sig && (BIT(sig) & GHI_SIG_OURS)))
@@ -305,11 +317,7 @@ int ghi_signal_send(struct ghi_gthread *g, int sig, const siginfo_t *info)
 		return 0;
 	}
 	if ((ghi_signal_fd_mask & BIT(sig)) && !ghi_sig_accepts(g, sig))
-		return (info->si_code == SI_QUEUE
-			    ? ghi_sys(SYS_rt_sigqueueinfo, sys_getpid(), sig, info)
-			    : ghi_sys(SYS_kill, sys_getpid(), sig)) < 0
-			   ? EAGAIN
-			   : 0;
+		return by_kernel(sig, info);
 	struct ghi_siginfo_node *n = ghi_sig_node_new(sig, info, false);
 	if (!n)
 		return EAGAIN;
@@ -361,7 +369,7 @@ static int send_in_order(struct ghi_gthread *self, int sig, const siginfo_t *inf
  * does next must not overtake it, and a thread that ends after the call has handled it.  Not when
  * main blocks it and is in sigwait(): what was sent before it waited is pending in the kernel, and
  * this must not overtake that. */
-int ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
+static int sent_here(struct ghi_gthread *self, int sig, const siginfo_t *info)
 {
 	struct sigaction act;
 	if (sig < 1 || sig >= GHI_NSIG)
@@ -401,6 +409,15 @@ int ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *
 		ghi_sig_unclaim_shared(sig);
 	ghi_nosig_leave();
 	return done;
+}
+
+int ghi_signal_send_process(struct ghi_gthread *self, int sig, const siginfo_t *info)
+{
+	int r = sent_here(self, sig, info);
+	if (r == 0 && sig >= FIRST_QUEUED && sig < GHI_NSIG &&
+	    (ghi_signal_monitor_mask() & BIT(sig)) && !ghi_sig_goes_to_kernel(sig, info))
+		return -EAGAIN;
+	return r;
 }
 
 /* Also before there are threads. */

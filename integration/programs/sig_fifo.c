@@ -198,6 +198,28 @@ static void limited(void)
 	CHECK(sent <= 10);
 	CHECK_ERRNO(EAGAIN, queue(4, 0));
 	CHECK_RC(0, kill(getpid(), SIGRTMIN + 4));
+	on(4, SIG_IGN);
+	on(4, note);
+	/* All that wait are counted together, wherever they wait. */
+	on(5, SIG_DFL);
+	for (sent = 0; sent < 100; sent++) {
+		int rc = sent % 3 == 0 ? queue(4, 0)
+			 : sent % 3 == 1
+			     ? queue(5, 0)
+			     : pthread_sigqueue(pthread_self(), SIGRTMIN + 5, (union sigval){0});
+		if (rc)
+			break;
+	}
+	CHECK(sent > 3 && sent <= 10);
+	CHECK_ERRNO(EAGAIN, queue(4, 0));
+	CHECK_ERRNO(EAGAIN, queue(5, 0));
+	CHECK_RC(EAGAIN, pthread_sigqueue(pthread_self(), SIGRTMIN + 5, (union sigval){0}));
+	CHECK_RC(EAGAIN, pthread_sigqueue(pthread_self(), SIGRTMIN + 4, (union sigval){0}));
+	CHECK_RC(0, kill(getpid(), SIGRTMIN + 5));
+	CHECK_RC(0, kill(getpid(), SIGUSR2));
+	on(5, SIG_IGN);
+	on(5, note);
+	CHECK_RC(0, queue(5, 0));
 	MUST(setrlimit(RLIMIT_SIGPENDING, &old) == 0);
 }
 
@@ -208,6 +230,8 @@ static void where_it_waits(char *self)
 	sigemptyset(&set);
 	sigaddset(&set, SIGRTMIN + 4);
 	sigaddset(&set, SIGRTMIN + 5);
+	sigaddset(&set, SIGUSR2);
+	signal(SIGUSR2, SIG_IGN);
 	pthread_sigmask(SIG_BLOCK, &set, NULL);
 	on(4, note);
 	on(5, note);
@@ -240,6 +264,8 @@ static void where_it_waits(char *self)
 	limited();
 	on(4, SIG_IGN);
 	on(4, note);
+	on(5, SIG_IGN);
+	on(5, note);
 	opens(&set);
 	show("nothing is left");
 	several();

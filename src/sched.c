@@ -204,11 +204,12 @@ static __attribute__((noinline)) struct ghi_gthread *next_by_turn(struct ghi_slo
 	}
 	s->turn_at = s->looked_at;
 	/* Those above normal keep this slot busy: it takes its share of the others' rings.  Or only
-	 * those below are left. */
+	 * those below are left, or nobody: one yields again and again. */
 	bool busy = poll && waiting >= 1u << GHI_TURN_HIGH && !(waiting & 1u << GHI_TURN_NORMAL);
 	bool idle = waiting & below && waiting < 1u << GHI_TURN_INBOX &&
 		    !ghi_turns_due(&s->turns, s->tick, waiting);
-	if ((busy || idle) && (g = steal(s, false)))
+	bool alone = poll && !waiting;
+	if ((busy || idle || alone) && (g = steal(s, false)))
 		ghi_turns_pass(&s->turns, s->tick, waiting);
 	while (waiting && !g) {
 		unsigned turn = ghi_turns_pick(&s->turns, s->tick, waiting);

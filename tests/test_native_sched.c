@@ -113,6 +113,38 @@ END_TEST
 
 /* ---- slots ---------------------------------------------------------------------------------- */
 
+static void *counts(void *arg)
+{
+	fetch_add_acq_rel(&count, 1u);
+	return arg;
+}
+
+/* What it starts stands in the ring of its slot, which it keeps. */
+static void *starts_and_computes(void *arg)
+{
+	for (uint32_t i = 0; i < ROUNDS; i++) {
+		gh_task *t = gh_task_spawn(counts, NULL, NULL);
+		for (uint64_t limit = ghi_now() + 4 * GHI_SEC; load_acquire(&count) == i;)
+			must(ghi_now() < limit);
+		end_task(t);
+	}
+	store_release(&stop, 1u);
+	return arg;
+}
+
+/* It only yields, and another slot has a queue: natively the kernel would run those of that. */
+START_TEST(a_slot_that_only_yields_takes_from_others)
+{
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .flags = GH_TASK_PINNED, .slot = 1};
+	ghi_config.monitor_us = 60 * 1000 * 1000; /* which would hand slots over */
+	start_runtime(2);
+	must_eq(gh_task_pin(0), 0);
+	gh_task *t = gh_task_spawn(starts_and_computes, NULL, &o);
+	until(load_acquire(&stop));
+	end_task(t);
+}
+END_TEST
+
 /* It has none while it is taken for one that computes, until it yields. */
 static void is_on(int slot)
 {
@@ -246,12 +278,6 @@ END_TEST
 
 /* ---- the budget, blocking sections ---------------------------------------------------------- */
 
-static void *counts(void *arg)
-{
-	fetch_add_acq_rel(&count, 1u);
-	return arg;
-}
-
 static void *computes(void *arg)
 {
 	int not_due = 0, at_once = 0;
@@ -322,6 +348,7 @@ Suite *suite_native_sched(void)
 	add_loop(s, a_priority_is_set_and_told, PLACES);
 	add_test(s, who_has_the_highest_is_taken_first);
 	add_loop(s, a_green_thread_knows_its_slot_and_may_choose_it, WORKER_COUNTS);
+	add_test(s, a_slot_that_only_yields_takes_from_others);
 	add_test(s, where_nothing_runs_green_there_are_no_slots);
 	add_loop(s, where_no_thread_is_to_be_had_it_says_so, WORKER_COUNTS);
 	add_test(s, where_tasks_are_kernel_threads_and_there_are_no_more);

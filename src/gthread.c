@@ -46,6 +46,7 @@ static struct ghi_pool {
 	bool light;
 	struct ghi_gthread *free;
 	size_t count;
+	struct ghi_stack_slab slab; /* for new ones */
 } pools[32];
 enum { NPOOLS = sizeof(pools) / sizeof(pools[0]), TRIM_ABOVE = 1024 };
 
@@ -133,7 +134,7 @@ static void list(struct ghi_gthread *g)
 
 static struct ghi_gthread *map_new(size_t map_size, size_t guard, struct ghi_pool *pool)
 {
-	char *map = ghi_stack_map(map_size, guard);
+	char *map = ghi_stack_map(pool ? &pool->slab : NULL, map_size, guard);
 	if (!map)
 		return NULL;
 	size_t align = ghi_libc.tls_align < 64 ? 64 : ghi_libc.tls_align;
@@ -258,7 +259,7 @@ struct ghi_gthread *ghi_gthread_new_light(size_t bytes, void *(*start)(void *), 
 	struct ghi_pool *pool = pool_of(map_size, guard, true);
 	struct ghi_gthread *g = pool_get(pool);
 	if (!g) {
-		char *map = ghi_stack_map(map_size, guard);
+		char *map = ghi_stack_map(pool ? &pool->slab : NULL, map_size, guard);
 		if (!map)
 			return NULL;
 		g = (void *)((uintptr_t)(map + map_size - sizeof(*g)) & ~(uintptr_t)63);
@@ -332,6 +333,8 @@ void ghi_gthread_after_fork(struct ghi_gthread *survivor)
 		pools[i].lock = 0;
 		pools[i].free = NULL;
 		pools[i].count = 0;
+		pools[i].slab.lock = 0;
+		pools[i].slab.left = 0; /* somebody may have been at it */
 	}
 	if (survivor)
 		survivor->away = NULL; /* the lot is empty: lot.c finds its waits ended */

@@ -273,11 +273,11 @@ static inline struct ghi_gthread *next_local(struct ghi_slot *s)
 	return next_of_ring(s) ?: next_by_turn(s);
 }
 
-/* For a searching worker on its native context. */
-struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
+/* For a searching worker on its native context.  again: events were looked at a moment ago. */
+struct ghi_gthread *ghi_sched_search(struct ghi_worker *w, bool again)
 {
 	struct ghi_slot *s = w->slot;
-	struct ghi_gthread *g = next_local(s);
+	struct ghi_gthread *g = again && !who_waits(s) ? NULL : next_local(s);
 	if (g || (g = steal(s, true)) || (g = ghi_entries_get(s)))
 		return g;
 	return ghi_queues_inbox(s);

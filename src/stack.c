@@ -6,6 +6,7 @@
 #include "src/base/report.h"
 #include "src/base/sys.h"
 #include "src/base/valgrind.h"
+#include "src/gthread.h"
 #include "src/stack.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -13,6 +14,9 @@
 #endif
 
 enum { GUARD_AUTO, GUARD_MADVISE, GUARD_MPROTECT, GUARD_NONE };
+
+/* Of a slab: address space that may never be used. */
+enum { SLAB_MAX = 64, SLAB_BYTES = 4 << 20 };
 
 static uint32_t mode; /* GUARD_*; settles at the first mapping, racing settlers agree */
 static uint64_t vmas_left = UINT64_MAX;
@@ -46,17 +50,66 @@ static bool guard_by_mprotect(char *map, size_t guard)
 	return ghi_sys(SYS_mprotect, map, guard, PROT_NONE) == 0;
 }
 
-char *ghi_stack_map(size_t size, size_t guard)
+static char *map_pages(size_t size)
 {
 	long r = ghi_sys(SYS_mmap, NULL, size, PROT_READ | PROT_WRITE,
 			 MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (r < 0 && r > -4096)
 		return NULL;
-	char *map = (char *)r;
 	/* A huge page under a stack would cost 2 MiB of memory each. */
-	ghi_sys(SYS_madvise, map, size, MADV_NOHUGEPAGE);
-	if (!guard)
+	ghi_sys(SYS_madvise, r, size, MADV_NOHUGEPAGE);
+	return (char *)r;
+}
+
+/* The next one of the slab, NULL: it is used up, and *ret_want are to be mapped. */
+static char *carve(struct ghi_stack_slab *slab, size_t size, size_t *ret_want)
+{
+	char *map = NULL;
+
+	ghi_lock(&slab->lock);
+	if (slab->left) {
+		map = slab->next;
+		slab->next += size;
+		slab->left--;
+	}
+	*ret_want = slab->made < SLAB_MAX ? slab->made : SLAB_MAX;
+	slab->made++;
+	ghi_unlock(&slab->lock);
+	return map;
+}
+
+/* False: somebody else was faster. */
+static bool leave(struct ghi_stack_slab *slab, char *next, size_t left)
+{
+	ghi_lock(&slab->lock);
+	bool empty = !slab->left;
+	if (empty) {
+		slab->next = next;
+		slab->left = left;
+	}
+	ghi_unlock(&slab->lock);
+	return empty;
+}
+
+static char *from_slab(struct ghi_stack_slab *slab, size_t size)
+{
+	size_t want = 1;
+	char *map = slab ? carve(slab, size, &want) : NULL;
+
+	if (map)
 		return map;
+	if (want > SLAB_BYTES / size)
+		want = SLAB_BYTES / size;
+	if (want > 1 && (map = map_pages(want * size))) {
+		if (!leave(slab, map + size, want - 1))
+			ghi_sys(SYS_munmap, map + size, (want - 1) * size);
+		return map;
+	}
+	return map_pages(size);
+}
+
+static bool guard_lowest(char *map, size_t guard)
+{
 	if (load_relaxed(&mode) == GUARD_AUTO) {
 		/* valgrind takes mappings that touch for one, and a new thread's stack for all of
 		 * that, unless it sees something between. */
@@ -65,10 +118,17 @@ char *ghi_stack_map(size_t size, size_t guard)
 	}
 	if (load_relaxed(&mode) == GUARD_MADVISE) {
 		if (ghi_sys(SYS_madvise, map, guard, MADV_GUARD_INSTALL) == 0)
-			return map;
+			return true;
 		store_relaxed(&mode, (uint32_t)GUARD_MPROTECT); /* before Linux 6.13 */
 	}
-	if (load_relaxed(&mode) == GUARD_MPROTECT && !guard_by_mprotect(map, guard)) {
+	return load_relaxed(&mode) != GUARD_MPROTECT || guard_by_mprotect(map, guard);
+}
+
+char *ghi_stack_map(struct ghi_stack_slab *slab, size_t size, size_t guard)
+{
+	char *map = from_slab(slab, size);
+
+	if (map && guard && !guard_lowest(map, guard)) {
 		ghi_sys(SYS_munmap, map, size);
 		return NULL;
 	}

@@ -12,11 +12,21 @@
 
 #include <stddef.h>
 
+#include "src/base/lock.h"
+
 #define GHI_PAGE 4096ul
 
-/* A zeroed mapping of `size` bytes whose lowest `guard` bytes fault; both multiples of GHI_PAGE.
- * NULL: out of memory. */
-char *ghi_stack_map(size_t size, size_t guard);
+/* Where mappings of one size come from: several at a time, the more the more there are, as a call
+ * of the kernel for each would cost more than its first page. */
+struct ghi_stack_slab {
+	ghi_lock_t lock;
+	char *next; /* the first of those that are left */
+	size_t left, made;
+};
+
+/* A zeroed mapping of `size` bytes whose lowest `guard` bytes fault; both multiples of GHI_PAGE,
+ * the same for all of a slab.  NULL as slab: by itself.  NULL: out of memory. */
+char *ghi_stack_map(struct ghi_stack_slab *slab, size_t size, size_t guard);
 /* Gives the pages of [lo, hi) back to the kernel; they read as zero afterwards. */
 void ghi_stack_trim(char *lo, char *hi);
 

@@ -3,6 +3,7 @@
  * The guard mode settles at the first mapping of a process, so every test begins with it.
  */
 #include <signal.h>
+#include <sys/resource.h>
 
 #include "src/stack.h"
 #include "tests/helpers.h"
@@ -13,7 +14,7 @@ enum { SIZE = 64 << 10, MANY = 200 };
 static volatile char *map(unsigned guard)
 {
 	ghi_config.guard = guard;
-	char *m = ghi_stack_map(SIZE, GHI_PAGE);
+	char *m = ghi_stack_map(NULL, SIZE, GHI_PAGE);
 	must(m != NULL);
 	return m;
 }
@@ -57,7 +58,7 @@ START_TEST(without_a_guard_the_lowest_page_is_stack)
 {
 	map(GUARD_NONE)[0] = 1;
 	ghi_config.guard = GUARD_MADVISE;
-	volatile char *m = ghi_stack_map(SIZE, 0);
+	volatile char *m = ghi_stack_map(NULL, SIZE, 0);
 	m[0] = 1;
 }
 END_TEST
@@ -99,7 +100,7 @@ START_TEST(guards_by_madvise_cost_no_mapping)
 	map(0);
 	int before = count_vmas();
 	for (int i = 0; i < MANY; i++)
-		must(ghi_stack_map(SIZE, GHI_PAGE) != NULL);
+		must(ghi_stack_map(NULL, SIZE, GHI_PAGE) != NULL);
 	ck_assert_int_lt(count_vmas() - before, MANY / 4);
 }
 END_TEST
@@ -109,7 +110,7 @@ START_TEST(guards_by_mprotect_are_mappings)
 	map(GUARD_MPROTECT);
 	int before = count_vmas();
 	for (int i = 0; i < MANY; i++)
-		must(ghi_stack_map(SIZE, GHI_PAGE) != NULL);
+		must(ghi_stack_map(NULL, SIZE, GHI_PAGE) != NULL);
 	ck_assert_int_ge(count_vmas() - before, MANY);
 }
 END_TEST
@@ -124,7 +125,7 @@ START_TEST(mprotect_guards_stop_before_the_limit_and_say_so)
 	int err = capture_stderr();
 	map(GUARD_MPROTECT);
 	for (unsigned long i = 0; i < limit; i++) /* guards alone would need twice the limit */
-		must(ghi_stack_map(2 * GHI_PAGE, GHI_PAGE) != NULL);
+		must(ghi_stack_map(NULL, 2 * GHI_PAGE, GHI_PAGE) != NULL);
 	ck_assert_str_eq(captured(err),
 			 "greenhook: stacks are created without guard pages from now "
 			 "on: raise vm.max_map_count\n");
@@ -134,7 +135,80 @@ END_TEST
 
 START_TEST(no_memory_is_null)
 {
-	ck_assert_ptr_null(ghi_stack_map(1ul << 50, GHI_PAGE));
+	struct ghi_stack_slab slab = {.made = MANY};
+	ck_assert_ptr_null(ghi_stack_map(NULL, 1ul << 50, GHI_PAGE));
+	ck_assert_ptr_null(ghi_stack_map(&slab, 1ul << 50, GHI_PAGE));
+	must_eq(slab.left, 0);
+}
+END_TEST
+
+static char *several[MANY];
+
+static void map_several(size_t size)
+{
+	struct ghi_stack_slab slab = {0};
+	for (int i = 0; i < MANY; i++)
+		must((several[i] = ghi_stack_map(&slab, size, GHI_PAGE)) != NULL);
+}
+
+START_TEST(mappings_of_a_slab_are_apart)
+{
+	ghi_config.guard = (unsigned)_i;
+	map_several(SIZE);
+	for (int i = 0; i < MANY; i++) {
+		must_eq(several[i][GHI_PAGE], 0);
+		must_eq(several[i][SIZE - 1], 0);
+		several[i][GHI_PAGE] = several[i][SIZE - 1] = (char)(i + 1);
+	}
+	for (int i = 0; i < MANY; i++)
+		must(several[i][GHI_PAGE] == (char)(i + 1) &&
+		     several[i][SIZE - 1] == (char)(i + 1));
+}
+END_TEST
+
+START_TEST(each_mapping_of_a_slab_has_its_guard)
+{
+	map_several(SIZE);
+	several[_i * 16][0] = 1;
+}
+END_TEST
+
+/* The kernel gives one below the other; those of one call lie one above the other. */
+static int calls(size_t size)
+{
+	int n = 1;
+	for (int i = 1; i < MANY; i++)
+		n += several[i] != several[i - 1] + size;
+	return n;
+}
+
+START_TEST(a_slab_is_one_call)
+{
+	map_several(SIZE);
+	ck_assert_int_le(calls(SIZE), 7 + MANY / 64); /* 1, 1, 2, 4 ... 64 */
+	map_several(4 << 20);
+	must_eq(calls(4 << 20), MANY);
+}
+END_TEST
+
+/* Where there is no room for several there may be for one. */
+START_TEST(a_slab_that_does_not_fit_is_one_mapping)
+{
+#ifndef __SANITIZE_ADDRESS__ /* it needs the room */
+	struct ghi_stack_slab slab = {.made = MANY};
+	struct rlimit none = {0};
+	void *room = mmap(NULL, SIZE, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	long pages = 0;
+	FILE *f = fopen("/proc/self/statm", "r");
+	must(f && fscanf(f, "%ld", &pages) == 1);
+	fclose(f);
+	none.rlim_cur = none.rlim_max = (rlim_t)pages * GHI_PAGE;
+	must(setrlimit(RLIMIT_AS, &none) == 0);
+	ck_assert_ptr_null(ghi_stack_map(&slab, SIZE, GHI_PAGE));
+	munmap(room, SIZE);
+	must(ghi_stack_map(&slab, SIZE, GHI_PAGE) != NULL);
+	must_eq(slab.left, 0);
+#endif
 }
 END_TEST
 
@@ -168,6 +242,10 @@ Suite *suite_stack(void)
 	add_test(s, guards_by_mprotect_are_mappings);
 	add_test(s, mprotect_guards_stop_before_the_limit_and_say_so);
 	add_test(s, no_memory_is_null);
+	add_loop(s, mappings_of_a_slab_are_apart, 4);
+	add_raising_loop(s, each_mapping_of_a_slab_has_its_guard, SIGSEGV, MANY / 16);
+	add_test(s, a_slab_is_one_call);
+	add_test(s, a_slab_that_does_not_fit_is_one_mapping);
 	add_raising(s, a_gthread_that_recurses_without_end_faults, SIGSEGV);
 	return s;
 }

@@ -104,8 +104,11 @@ void ghi_sig_flush(int sig)
 {
 	uint64_t now = fetch_add_acq_rel(&ghi_sig_flushes, (uint64_t)1) + 1;
 	store_release(&flushed_at[sig], now);
+	struct ghi_gthread *self = ghi_self();
 	ghi_nosig_enter();
 	ghi_sig_limbo_drop_void(sig);
+	if (self) /* its own no longer count (RLIMIT_SIGPENDING); others see to theirs */
+		ghi_sig_collect(self);
 	ghi_nosig_leave();
 }
 

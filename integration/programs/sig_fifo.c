@@ -1,13 +1,14 @@
 /* Real-time signals of one number that one thread sends to the process arrive in the order in which
  * they were sent, whatever the receiver does with its mask meanwhile: it opens and closes it,
- * asks for some by sigtimedwait, handles them in main or in another thread. */
+ * asks for some by sigtimedwait, handles them in main or in another thread, or
+ * takes turns with others. */
 #include "check.h"
 #include <signal.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 
-enum { KINDS = 3, EACH = 300 };
+enum { KINDS = 3, EACH = 300, LIMIT = 100 };
 
 static int last[KINDS], wrong[KINDS], senders;
 static sigset_t kinds;
@@ -90,6 +91,34 @@ static void *one_round(void *arg)
 		QUIET(wrong[k] == 0 && last[k] == EACH);
 	pthread_sigmask(SIG_BLOCK, &kinds, NULL);
 	return NULL;
+}
+
+/* Several receivers, of which one at a time opens its mask. */
+static pthread_mutex_t turn = PTHREAD_MUTEX_INITIALIZER;
+
+static void *takes_turns(void *arg)
+{
+	for (int i = 0; __atomic_load_n(&senders, __ATOMIC_SEQ_CST); i++) {
+		pthread_mutex_lock(&turn);
+		(arg && i % 3 ? take : flip)(i);
+		pthread_mutex_unlock(&turn);
+		if (i % 5 == 0)
+			sched_yield();
+	}
+	return NULL;
+}
+
+enum { RECEIVERS = 4 };
+static pthread_t others[RECEIVERS];
+
+static void in_turns(int i)
+{
+	if (i == 0)
+		for (int k = 0; k < RECEIVERS; k++)
+			others[k] = spawn(takes_turns, (void *)(intptr_t)(k % 2));
+	takes_turns((void *)1);
+	for (int k = 0; k < RECEIVERS; k++)
+		join(others[k]);
 }
 
 static void rounds(const char *what, void (*fn)(int), int n)
@@ -185,36 +214,44 @@ static void read_all(const sigset_t *set)
 	close(fd);
 }
 
+static int one_of(int kind)
+{
+	union sigval v = {0};
+	return kind == 0   ? queue(4, 0)
+	       : kind == 1 ? queue(5, 0)
+			   : pthread_sigqueue(pthread_self(), SIGRTMIN + 4 + kind % 2, v);
+}
+
+/* Signals and timers of the user's other processes count as well, and come and go. */
+static int full(int kind, int *sent)
+{
+	for (int i = 0; i < 2 * LIMIT; i++, ++*sent)
+		if (one_of(kind))
+			return 1;
+	return 0;
+}
+
+/* All that wait are counted together, wherever they wait. */
 static void limited(void)
 {
 	struct rlimit old, few;
 	int sent = 0;
+
 	getrlimit(RLIMIT_SIGPENDING, &old);
 	few = old;
-	few.rlim_cur = 10;
+	few.rlim_cur = LIMIT;
 	MUST(setrlimit(RLIMIT_SIGPENDING, &few) == 0);
-	while (sent < 100 && queue(4, sent) == 0)
-		sent++;
-	CHECK(sent <= 10);
-	CHECK_ERRNO(EAGAIN, queue(4, 0));
+	CHECK(full(0, &sent) && sent <= LIMIT);
 	CHECK_RC(0, kill(getpid(), SIGRTMIN + 4));
 	on(4, SIG_IGN);
 	on(4, note);
-	/* All that wait are counted together, wherever they wait. */
 	on(5, SIG_DFL);
-	for (sent = 0; sent < 100; sent++) {
-		int rc = sent % 3 == 0 ? queue(4, 0)
-			 : sent % 3 == 1
-			     ? queue(5, 0)
-			     : pthread_sigqueue(pthread_self(), SIGRTMIN + 5, (union sigval){0});
-		if (rc)
-			break;
-	}
-	CHECK(sent > 3 && sent <= 10);
-	CHECK_ERRNO(EAGAIN, queue(4, 0));
-	CHECK_ERRNO(EAGAIN, queue(5, 0));
-	CHECK_RC(EAGAIN, pthread_sigqueue(pthread_self(), SIGRTMIN + 5, (union sigval){0}));
-	CHECK_RC(EAGAIN, pthread_sigqueue(pthread_self(), SIGRTMIN + 4, (union sigval){0}));
+	sent = 0;
+	for (int i = 0; i < LIMIT / 2; i++)
+		sent += one_of(i % 4) == 0;
+	CHECK(sent > 3);
+	for (int kind = 0; kind < 4; kind++)
+		CHECK(full(kind, &sent) && sent <= LIMIT);
 	CHECK_RC(0, kill(getpid(), SIGRTMIN + 5));
 	CHECK_RC(0, kill(getpid(), SIGUSR2));
 	on(5, SIG_IGN);
@@ -314,6 +351,7 @@ int main(int argc, char **argv)
 	rounds("asking", take, n);
 	rounds("asking and opening", take_or_flip, n);
 	rounds("waiting and opening", wait_a_little, n);
+	rounds("in turns", in_turns, n);
 	where_it_waits(argv[0]);
 	return 1;
 }

@@ -61,10 +61,10 @@ static inline __attribute__((always_inline)) struct ghi_gthread *ghi_hook_parks(
 }
 /* A worker's block names its native context.  The caller, if it is light and runs there. */
 struct ghi_gthread *ghi_hook_light_of(struct ghi_gthread *native);
-/* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
 /* The process when it is the id of one of its threads, else the id (ids.c). */
 pid_t ghi_process_of_thread(pid_t id);
 
+/* The gthread behind a pthread_t; NULL: a kernel thread, ask libc. */
 static inline struct ghi_gthread *ghi_hook_gthread_of(pthread_t t)
 {
 	struct ghi_gthread *g = ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;

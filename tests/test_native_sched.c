@@ -1,5 +1,6 @@
 /* Suite of src/native/sched.c: priorities, slots, budgets, blocking sections, kernel threads of
  * their own. */
+#include <greenhook/file.h>
 #include <greenhook/future.h>
 #include <greenhook/group.h>
 #include <greenhook/sched.h>
@@ -131,6 +132,82 @@ static void *starts_and_computes(void *arg)
 	store_release(&stop, 1u);
 	return arg;
 }
+
+/* ---- beside one that yields ----------------------------------------------------------------- */
+
+static int ends[2];
+static uint64_t due;
+
+static void *reads(void *arg)
+{
+	char c;
+	must_eq(gh_read(ends[0], &c, 1), 1);
+	return counts(arg);
+}
+
+static void *sleeps(void *arg)
+{
+	must_eq(gh_sleep_until((gh_time)due), 0);
+	return counts(arg);
+}
+
+/* How often the caller yields until somebody else has counted. */
+static unsigned yields(void)
+{
+	unsigned n = 0;
+	for (; !load_acquire(&count) && n < 10000; n++)
+		gh_yield();
+	store_relaxed(&count, 0u);
+	return n;
+}
+
+/* A look at events every 64 switches, and an age of 64 for what stands behind the ring. */
+enum { SOON = 64 + 64 + 7 };
+
+static void *beside_one_that_yields(void *arg)
+{
+	for (unsigned i = 0; i < 70; i++) { /* wherever the next look is */
+		must_eq(pipe(ends), 0);
+		gh_task *t = gh_task_spawn(reads, NULL, NULL);
+		for (unsigned k = 0; k < 2 + i; k++)
+			gh_yield();
+		must_eq(write(ends[1], "x", 1), 1);
+		must(yields() <= SOON);
+		end_task(t);
+		close(ends[0]);
+		close(ends[1]);
+		due = ghi_now() + GHI_MS / 2;
+		t = gh_task_spawn(sleeps, NULL, NULL);
+		for (unsigned k = 0; k < 2 + i; k++)
+			gh_yield();
+		while (ghi_now() < due)
+			cpu_relax();
+		must(yields() <= SOON);
+		end_task(t);
+		for (int p = GH_PRIORITY_LOWEST; p <= GH_PRIORITY_HIGHEST; p++) {
+			gh_task_opts o = {GH_TASK_OPTS_SIZE, .priority = p};
+			o.flags = i & 1 ? GH_TASK_PINNED : 0;
+			t = gh_task_spawn(counts, NULL, &o);
+			must(yields() <= (p > GH_PRIORITY_NORMAL ? 1 : SOON));
+			end_task(t);
+		}
+	}
+	return arg;
+}
+
+/* With one slot nobody else looks, not even the monitor here. */
+START_TEST(beside_one_that_yields_all_is_noticed_soon)
+{
+	ghi_config.monitor_us = 60 * 1000 * 1000;
+	start_runtime(1);
+	store_relaxed(&stop, 0u);
+	beside_one_that_yields(NULL);
+	gh_task *t = gh_task_spawn(until_stopped, NULL, NULL);
+	beside_one_that_yields(NULL);
+	store_release(&stop, 1u);
+	end_task(t);
+}
+END_TEST
 
 /* It only yields, and another slot has a queue: natively the kernel would run those of that. */
 START_TEST(a_slot_that_only_yields_takes_from_others)
@@ -348,6 +425,7 @@ Suite *suite_native_sched(void)
 	add_loop(s, a_priority_is_set_and_told, PLACES);
 	add_test(s, who_has_the_highest_is_taken_first);
 	add_loop(s, a_green_thread_knows_its_slot_and_may_choose_it, WORKER_COUNTS);
+	add_test(s, beside_one_that_yields_all_is_noticed_soon);
 	add_test(s, a_slot_that_only_yields_takes_from_others);
 	add_test(s, where_nothing_runs_green_there_are_no_slots);
 	add_loop(s, where_no_thread_is_to_be_had_it_says_so, WORKER_COUNTS);

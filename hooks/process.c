@@ -12,6 +12,7 @@
 #include "hooks/hook.h"
 #include "hooks/offload.h"
 #include "src/control.h"
+#include "src/private_page.h"
 #include "src/runtime.h"
 #include "src/sync/sync.h"
 
@@ -86,8 +87,10 @@ bool ghi_process_raw_fork(long nr, const long *a, long *ret)
 		uint64_t args[6]; /* struct clone_args: flags first, stack sixth */
 		if (nr == SYS_clone || a[1] < 64 ||
 		    ghi_copy_in(args, (void *)a[0], sizeof(args)) < 0 || (args[0] & CLONE_VM) ||
-		    args[5])
+		    args[5]) {
+			ghi_page_kernel_wakes();
 			return false;
+		}
 	}
 	if (nr == SYS_vfork) /* its return address would not survive: a copy is as good */
 		*ret = fork_by(SYS_fork, a);
@@ -145,6 +148,8 @@ EXPORT int clone(int (*fn)(void *), void *stack, int flags, void *arg, ...)
 	} else {
 		if (flags & CLONE_THREAD)
 			ghi_signal_stranger();
+		if (flags & CLONE_CHILD_CLEARTID)
+			ghi_page_kernel_wakes();
 		r = REAL(clone)(fn, stack, flags, arg, ptid, tls, ctid);
 	}
 	return r;

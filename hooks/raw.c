@@ -1,171 +1,18 @@
 /* syscall(): the calls that programs make by number and that must see gthreads.
- *
- * FUTEX_WAIT parks in the lot; FUTEX_WAKE wakes the lot first and then the kernel's queue, where
- * kernel threads and code that makes system calls inline may sleep.
+ * Futexes are in futex.c.
  */
-#include <limits.h>
 #include <linux/futex.h>
 #include <stdarg.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
+#include "hooks/futex.h"
 #include "hooks/hook.h"
 #include "hooks/offload.h"
 #include "hooks/priority.h"
 #include "src/lot.h"
 #include "src/tls.h"
-
-struct futex_wait {
-	uint32_t *word;
-	uint32_t val;
-};
-
-static bool unchanged(void *arg)
-{
-	struct futex_wait *f = arg;
-	return load_acquire(f->word) == f->val;
-}
-
-static long futex_wait(struct ghi_gthread *self, uint32_t *word, int op, uint32_t val,
-		       const struct timespec *t, uint32_t bits)
-{
-	struct futex_wait f = {word, val};
-	uint64_t deadline = GHI_NEVER;
-
-	if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT_BITSET && !bits)
-		return -EINVAL;
-	if ((uintptr_t)word % 4)
-		return -EINVAL;
-	struct timespec limit;
-	if (t) {
-		if (ghi_copy_in(&limit, t, sizeof(limit)) < 0)
-			return -EFAULT;
-		t = &limit;
-		if (ghi_ts_invalid(t) || t->tv_sec < 0)
-			return -EINVAL;
-		if ((op & FUTEX_CMD_MASK) == FUTEX_WAIT)
-			deadline = ghi_deadline_in(ghi_ts_to_ns(t));
-		else
-			deadline = ghi_deadline_at(
-			    op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, t);
-	}
-	self->sig_ran = 0;
-	for (;;) {
-		struct ghi_lot_wait w = {.key = word,
-					 .validate = unchanged,
-					 .arg = &f,
-					 .bits = bits,
-					 .deadline = deadline,
-					 .why = GHI_PARK_FUTEX,
-					 .uninterruptible = true}; /* no cancellation point */
-		int r = HOOK_WAIT(self, ghi_lot_wait(&w));
-		if (r == -EINTR || r == -ECANCELED) {
-			if (self->sig_ran & (t ? GHI_SIG_RAN : GHI_SIG_RAN_NORESTART))
-				return -EINTR;
-			self->sig_ran = 0; /* it begins again */
-			continue;
-		}
-		return r;
-	}
-}
-
-static long futex_wake(uint32_t *word, int op, int n, uint32_t bits)
-{
-	if ((op & FUTEX_CMD_MASK) == FUTEX_WAKE_BITSET && !bits)
-		return -EINVAL;
-	int woken = ghi_lot_wake(word, n, bits, NULL, NULL);
-	if (woken >= n)
-		return woken;
-	long more = ghi_sys_program(SYS_futex, word, op, n - woken, NULL, NULL, bits);
-	return more < 0 ? (woken ? woken : more) : woken + more;
-}
-
-static long futex_requeue(uint32_t *word, int op, int n, int m, uint32_t *to, uint32_t val)
-{
-	bool cmp = (op & FUTEX_CMD_MASK) == FUTEX_CMP_REQUEUE;
-	struct futex_wait f = {word, val};
-	int moved = 0;
-	int woken = ghi_lot_requeue(word, to, n, m, cmp ? unchanged : NULL, &f, &moved);
-	if (woken < 0 || (woken >= n && moved >= m))
-		return woken < 0 ? woken : woken + moved;
-	/* The kernel too answers woken and moved together, for both operations. */
-	long more = ghi_sys_program(SYS_futex, word, op, n - woken, m - moved, to, val);
-	return woken + moved + (more > 0 ? more : 0);
-}
-
-/* What the second word becomes, and the comparison with what it was (futex(2), FUTEX_WAKE_OP). */
-static bool wake_op(uint32_t *word, uint32_t code)
-{
-	int32_t oparg = (int32_t)(code << 8) >> 20, cmparg = (int32_t)(code << 20) >> 20;
-	uint32_t old = load_relaxed(word), next;
-	int op = code >> 28 & 7;
-
-	if (code >> 28 & 8)
-		oparg = (int32_t)(1u << (oparg & 31));
-	do
-		switch (op) {
-		case FUTEX_OP_SET:
-			next = (uint32_t)oparg;
-			break;
-		case FUTEX_OP_ADD:
-			next = old + (uint32_t)oparg;
-			break;
-		case FUTEX_OP_OR:
-			next = old | (uint32_t)oparg;
-			break;
-		case FUTEX_OP_ANDN:
-			next = old & ~(uint32_t)oparg;
-			break;
-		default:
-			next = old ^ (uint32_t)oparg;
-		}
-	while (!cas_acq_rel(word, &old, next));
-	int32_t was = (int32_t)old;
-	switch (code >> 24 & 15) {
-	case FUTEX_OP_CMP_EQ:
-		return was == cmparg;
-	case FUTEX_OP_CMP_NE:
-		return was != cmparg;
-	case FUTEX_OP_CMP_LT:
-		return was < cmparg;
-	case FUTEX_OP_CMP_LE:
-		return was <= cmparg;
-	case FUTEX_OP_CMP_GT:
-		return was > cmparg;
-	default:
-		return was >= cmparg;
-	}
-}
-
-static long futex(struct ghi_gthread *self, long a, long b, long c, long d, long e, long f)
-{
-	uint32_t *word = (uint32_t *)a;
-	int op = (int)b;
-
-	switch (op & FUTEX_CMD_MASK) {
-	case FUTEX_WAIT:
-		return futex_wait(self, word, op, (uint32_t)c, (const struct timespec *)d, ~0u);
-	case FUTEX_WAIT_BITSET:
-		return futex_wait(self, word, op, (uint32_t)c, (const struct timespec *)d,
-				  (uint32_t)f);
-	case FUTEX_WAKE:
-		return futex_wake(word, op, (int)c, ~0u);
-	case FUTEX_WAKE_BITSET:
-		return futex_wake(word, op, (int)c, (uint32_t)f);
-	case FUTEX_REQUEUE:
-	case FUTEX_CMP_REQUEUE:
-		return futex_requeue(word, op, (int)c, (int)d, (uint32_t *)e, (uint32_t)f);
-	case FUTEX_WAKE_OP: {
-		int flag = op & FUTEX_PRIVATE_FLAG;
-		bool also = wake_op((uint32_t *)e, (uint32_t)f);
-		long n = futex_wake(word, FUTEX_WAKE | flag, (int)c, ~0u);
-		return also ? n + futex_wake((uint32_t *)e, FUTEX_WAKE | flag, (int)d, ~0u) : n;
-	}
-	default:
-		return BLOCKING(self, ghi_sys_program(SYS_futex, a, b, c, d, e, f));
-	}
-}
 
 /* A gthread's list of robust mutexes is in its own TCB, as libc's is; the kernel thread has none.
  */
@@ -233,9 +80,8 @@ EXPORT long syscall(long nr, ...)
 	va_end(ap);
 	struct ghi_gthread *self = ghi_hook_self();
 
-	/* A futex that other processes may share is the kernel's. */
-	if (nr == SYS_futex && self && (b & FUTEX_PRIVATE_FLAG))
-		return ghi_ret(futex(self, a, b, c, d, e, f));
+	if (nr == SYS_futex && self)
+		return ghi_ret(ghi_futex(self, (const long[6]){a, b, c, d, e, f}));
 	if (self) {
 		switch (nr) {
 		case SYS_gettid:
@@ -262,8 +108,6 @@ EXPORT long syscall(long nr, ...)
 		case SYS_rt_sigprocmask: /* the books on the mask */
 			return d == 8 ? raw_sigprocmask((int)a, (const uint64_t *)b, (uint64_t *)c)
 				      : ghi_ret(-EINVAL);
-		case SYS_futex:
-			return ghi_ret(BLOCKING(self, ghi_sys_program(nr, a, b, c, d, e, f)));
 		case SYS_set_tid_address: /* where the end of a kernel thread is told stays its own
 					   */
 			return self->tid;
@@ -317,10 +161,8 @@ EXPORT long syscall(long nr, ...)
 		if ((r = ghi_own_before(self, nr, a, b)) < 0)
 			return ghi_ret(r);
 	}
-	/* Private futexes of kernel threads must meet gthreads in the lot; they wake both. */
-	if (nr == SYS_futex && ghi_runtime_running() && (b & FUTEX_PRIVATE_FLAG) &&
-	    ((b & FUTEX_CMD_MASK) == FUTEX_WAKE || (b & FUTEX_CMD_MASK) == FUTEX_WAKE_BITSET))
-		return ghi_ret(futex_wake((uint32_t *)a, (int)b, (int)c,
-					  (b & FUTEX_CMD_MASK) == FUTEX_WAKE ? ~0u : (uint32_t)f));
+	/* Kernel threads sleep in the kernel, and wake gthreads as well. */
+	if (nr == SYS_futex && ghi_runtime_running() && ghi_futex_is_wake((int)b))
+		return ghi_ret(ghi_futex(NULL, (const long[6]){a, b, c, d, e, f}));
 	return ghi_ret(BLOCKING_MAYBE(self, ghi_sys_program(nr, a, b, c, d, e, f)));
 }

@@ -50,6 +50,11 @@ def test_futex_system_call(agree):
     agree("futex")
 
 
+def test_futex_without_the_private_flag(agree):
+    """libstdc++'s futures and semaphores; more waiters than kernel threads never ended."""
+    agree("futex_shared")
+
+
 def test_process_shared(agree):
     agree("pshared")
 

@@ -23,6 +23,7 @@
 #include "src/native/hook.h"
 #include "src/needs.h"
 #include "src/poller.h"
+#include "src/private_page.h"
 #include "src/real.h"
 #include "src/runtime.h"
 #include "src/sanitizer.h"
@@ -379,6 +380,7 @@ void ghi_runtime_fork_child(void)
 	ghi_disk_after_fork();
 	ghi_monitor_after_fork();
 	ghi_blocked_after_fork();
+	ghi_page_after_fork();
 	ghi_control_after_fork();
 	ghi_unwind_after_fork();
 	ghi_deadlock_after_fork();

@@ -1,5 +1,7 @@
 /* Address-hashed wait queues; see lot.h. */
 #include <errno.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "src/kwait.h"
 #include "src/lot.h"
@@ -7,16 +9,21 @@
 #include "src/park.h"
 #include "src/runtime.h"
 #include "src/sched.h"
+#include "src/stack.h"
 #include "src/wait.h"
 
-enum { BUCKETS = 4096 }; /* 24 bytes each, zero pages until used */
+/* So many that of a million keys few share one: each who waits passes by the keys before its own,
+ * each of which lies on a stack of its own.  24 bytes each, on whole pages, zero until used. */
+enum { BUCKET_BITS = 16, BUCKETS = 1 << BUCKET_BITS };
 
-static struct ghi_lot_bucket buckets[BUCKETS];
+static struct ghi_lot_bucket buckets[BUCKETS] __attribute__((aligned(GHI_PAGE)));
+_Static_assert(sizeof(buckets) % GHI_PAGE == 0, "given back as a whole");
+static uint32_t kernel_waits; /* a kernel thread waited here, once */
 
 static struct ghi_lot_bucket *bucket_of(const void *key)
 {
 	uint64_t h = (uintptr_t)key * 0x9e3779b97f4a7c15ull;
-	return &buckets[h >> 52];
+	return &buckets[h >> (64 - BUCKET_BITS)];
 }
 
 /* Kernel threads cannot be readied from a list: they are woken at once, under the bucket lock, so
@@ -208,6 +215,7 @@ int ghi_lot_wait(const struct ghi_lot_wait *req)
 	ghi_nosig_enter();
 	if (!self) {
 		w.block = ghi_tp_get();
+		store_relaxed(&kernel_waits, 1u);
 		ghi_wake_arm(&w.word);
 	} else if (req->uninterruptible)
 		r = ghi_wait_arm_uncancellable(self, req->why, req->key);
@@ -462,17 +470,14 @@ void ghi_lot_after_fork(bool green)
 {
 	struct ghi_lot_waiter *mine = NULL, *w;
 
-	for (int i = 0; i < BUCKETS; i++) {
-		struct ghi_list *l = buckets[i].firsts.next;
-		buckets[i].lock = 0;
-		if (!l)
-			continue;
-		ghi_list_init(&buckets[i].firsts);
-		if (green) /* its wait is left behind in any case */
-			continue;
-		for (; l && !is_head(l); l = l->next)
+	/* A green one's wait is left behind in any case. */
+	for (int i = 0; i < BUCKETS && !green && kernel_waits; i++)
+		for (struct ghi_list *l = buckets[i].firsts.next; l && !is_head(l); l = l->next)
 			note_mine(ghi_container(l, struct ghi_lot_waiter, first), &mine);
-	}
+	kernel_waits = mine != NULL;
+	/* Writing to all of them would copy all that were ever used. */
+	if (ghi_sys(SYS_madvise, buckets, sizeof(buckets), MADV_DONTNEED) < 0)
+		memset(buckets, 0, sizeof(buckets));
 	while ((w = mine)) {
 		mine = w->outer;
 		w->seen = false;

@@ -273,11 +273,14 @@ static inline struct ghi_gthread *next_local(struct ghi_slot *s)
 	return next_of_ring(s) ?: next_by_turn(s);
 }
 
-/* For a searching worker on its native context.  again: events were looked at a moment ago. */
-struct ghi_gthread *ghi_sched_search(struct ghi_worker *w, bool again)
+/* For a searching worker on its native context, where most often somebody has just left the slot
+ * and looked at events, or it has itself: it sleeps in the same call that would tell of new ones.
+ */
+struct ghi_gthread *ghi_sched_search(struct ghi_worker *w)
 {
 	struct ghi_slot *s = w->slot;
-	struct ghi_gthread *g = again && !who_waits(s) ? NULL : next_local(s);
+	bool looked = (int32_t)(s->next_poll - s->tick) >= FAIR_TICKS - 1;
+	struct ghi_gthread *g = looked && !who_waits(s) ? NULL : next_local(s);
 	if (g || (g = steal(s, true)) || (g = ghi_entries_get(s)))
 		return g;
 	return ghi_queues_inbox(s);

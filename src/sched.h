@@ -187,7 +187,7 @@ void ghi_sched_look_around(struct ghi_slot *s);
 /* Switches away from a running gthread that is pushed when its stack is left. */
 void ghi_sched_move(struct ghi_gthread *self);
 extern struct ghi_affinity ghi_sched_unsure; /* of a worker: the next switch binds anew */
-struct ghi_gthread *ghi_sched_search(struct ghi_worker *w, bool again);
+struct ghi_gthread *ghi_sched_search(struct ghi_worker *w);
 bool ghi_sched_any_work(void);
 /* The next holder looks at events and at the inbox first: switches are too rare to count them.  By
  * the holder, or whoever has taken the slot. */

@@ -382,7 +382,7 @@ void ghi_worker_loop(struct ghi_worker *w)
 		}
 		w->in_sched = true;
 		struct ghi_gthread *g = NULL;
-		for (int i = 0; i < SEARCH_ROUNDS && !(g = ghi_sched_search(w, i > 0)); i++) {
+		for (int i = 0; i < SEARCH_ROUNDS && !(g = ghi_sched_search(w)); i++) {
 			if (!w->searching && !(w->searching = ghi_idle_start_search(
 						   &ghi_idle_word, (ghi_nslots + 1) / 2)))
 				break;

@@ -13,6 +13,11 @@ def test_spinning_thread_does_not_stop_the_one_it_waits_for(agree):
     agree("progress_spin", workers=(1, 2))
 
 
+def test_turns_that_are_waited_for_with_yields(agree):
+    """With more slots than processors each turn took a time slice of the kernel's."""
+    agree("progress_turns")
+
+
 def test_computing_thread_does_not_stop_a_thousand_others(agree):
     native = agree("progress_compute", workers=(1,))
     assert "progress yes" in native.out and "timers yes" in native.out

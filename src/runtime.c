@@ -127,6 +127,7 @@ static int make_slots(void)
 	if (!ghi_config.max_workers)
 		ghi_config.max_workers = 4 * usable_cpus() > 256 ? 4 * usable_cpus() : 256;
 	ghi_lock_spin = usable_cpus() > 1 ? 100 : 0;
+	ghi_yields_mask = ghi_nslots > usable_cpus() ? 31 : 255;
 	if (!ghi_slots) {
 		size_t bytes = GHI_MAX_SLOTS * sizeof(struct ghi_slot);
 		long r = ghi_sys(SYS_mmap, NULL, bytes, PROT_READ | PROT_WRITE,

@@ -17,6 +17,7 @@
 
 struct ghi_slot *ghi_slots;
 unsigned ghi_nslots;
+uint32_t ghi_yields_mask = 255;
 
 /* How many switches pass between two looks at events and at what waits beside the ring when there
  * is always something in it.  Small enough that I/O is not starved, large enough to amortise. */
@@ -562,6 +563,9 @@ void ghi_yield(void)
 		ghi_sys(SYS_sched_yield);
 		return;
 	}
+	/* Who it makes way for may stand behind this kernel thread, on another slot. */
+	if (__builtin_expect((++self->worker->yields & ghi_yields_mask) == 0, 0))
+		ghi_sys(SYS_sched_yield);
 	ghi_nosig_enter();
 	bool was_long = self->yield_please & GHI_YIELD_ASKED;
 	if (__builtin_expect(was_long, 0))

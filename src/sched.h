@@ -77,6 +77,7 @@ struct ghi_worker {
 	int tid; /* 0: no kernel thread (cleared by the kernel when it has left the stack) */
 	int stat_tid, stat_fd; /* monitor only: whose /proc/self/task/TID/stat is open (0: none) */
 	uint32_t wake;	       /* futex: 1 when somebody woke it */
+	uint32_t yields;       /* of gthreads that ran here */
 	bool polling;	       /* under the idle lock: it sleeps in epoll_wait */
 	bool asleep;	       /* under the idle lock: it is on the list of sleepers */
 	struct ghi_worker *sleep_next;
@@ -90,6 +91,7 @@ enum { GHI_HOG_PARKS = 8 };
 
 extern struct ghi_slot *ghi_slots;
 extern unsigned ghi_nslots;
+extern uint32_t ghi_yields_mask; /* after how many yields, a power of two - 1, the kernel's follows */
 extern uint32_t ghi_idle_word; /* idle_word.h */
 
 /* A CPU set of the program, shared by threads that inherited it; never freed. */

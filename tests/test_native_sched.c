@@ -262,6 +262,26 @@ static void *runs_on_slots(void *arg)
 	return arg;
 }
 
+static void *yields_on_1(void *arg)
+{
+	is_on(1);
+	gh_yield();
+	return arg;
+}
+
+/* Whoever ends does not hand its slot to one who may not run there. */
+START_TEST(who_is_pinned_joins_on_its_slot)
+{
+	gh_task_opts o = {GH_TASK_OPTS_SIZE, .flags = GH_TASK_PINNED, .slot = 1};
+	start_runtime(2);
+	must_eq(gh_task_pin(0), 0);
+	for (int i = 0; i < ROUNDS; i++) {
+		end_task(gh_task_spawn(yields_on_1, NULL, &o));
+		is_on(0);
+	}
+}
+END_TEST
+
 static void *has_no_slot(void *arg)
 {
 	must_eq(gh_task_pin(0), -EPERM);
@@ -427,6 +447,7 @@ Suite *suite_native_sched(void)
 	add_loop(s, a_green_thread_knows_its_slot_and_may_choose_it, WORKER_COUNTS);
 	add_test(s, beside_one_that_yields_all_is_noticed_soon);
 	add_test(s, a_slot_that_only_yields_takes_from_others);
+	add_test(s, who_is_pinned_joins_on_its_slot);
 	add_test(s, where_nothing_runs_green_there_are_no_slots);
 	add_loop(s, where_no_thread_is_to_be_had_it_says_so, WORKER_COUNTS);
 	add_test(s, where_tasks_are_kernel_threads_and_there_are_no_more);

@@ -3,6 +3,7 @@
  * The protocol alone is model_park.c's business; here it runs on real gthreads and workers.  A test
  * that wakes a gthread without a lock may do so because the gthread outlives the wake-up.
  */
+#include "src/handover.h"
 #include "src/park.h"
 #include "src/wait.h"
 #include "tests/helpers.h"
@@ -223,6 +224,45 @@ START_TEST(yielding_gthreads_all_finish)
 }
 END_TEST
 
+/* ---- handing over --------------------------------------------------------------------------- */
+
+static void *returns(void *arg)
+{
+	return arg;
+}
+
+static void *wakes(void *arg)
+{
+	until(wake(arg, GHI_WOKEN_LOT)); /* it may run early, when the other has no slot */
+	return arg;
+}
+
+/* It takes one that has not begun, to run it when it leaves, and then does not leave, or has lost
+ * its slot: that one runs all the same. */
+START_TEST(whom_it_did_not_hand_over_to_runs)
+{
+	bool leaves = _i;
+	start_runtime(1);
+	struct ghi_gthread *self = ghi_self(), *none = NULL;
+	for (int i = 0; i < 10; i++) {
+		until(self->worker->slot);
+		pthread_t t = spawn(leaves ? wakes : returns, self);
+		ghi_nosig_enter();
+		ghi_park_arm(self, GHI_PARK_JOIN, NULL);
+		ghi_handover_to(self, ghi_gthread_of((uintptr_t)t));
+		struct ghi_slot *s = self->worker->slot;
+		if (!leaves)
+			ghi_park_notify(self, GHI_WOKEN_LOT, &none);
+		else if (s && ghi_slot_take(&s->owner, (uintptr_t)self->worker | GHI_SLOT_USER))
+			ghi_worker_idle_slot(s); /* as the monitor */
+		must_eq(ghi_park(self), GHI_WOKEN_LOT);
+		must(!self->hands_to);
+		ghi_nosig_leave();
+		must(join(t) == self);
+	}
+}
+END_TEST
+
 Suite *suite_park(void)
 {
 	Suite *s = suite_create("park");
@@ -235,5 +275,6 @@ Suite *suite_park(void)
 	add_loop(s, a_deadline_ends_a_wait_and_not_early, WORKER_COUNTS);
 	add_loop(s, a_deadline_and_a_waker_never_both_win, WORKER_COUNTS);
 	add_loop(s, yielding_gthreads_all_finish, WORKER_COUNTS);
+	add_loop(s, whom_it_did_not_hand_over_to_runs, 2);
 	return s;
 }

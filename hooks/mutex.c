@@ -24,8 +24,14 @@ EXPORT int pthread_mutex_trylock(pthread_mutex_t *m)
 
 EXPORT int pthread_mutex_unlock(pthread_mutex_t *m)
 {
-	if (ghi_mutex_ours(m))
-		return ghi_mutex_unlock(m);
+	if (ghi_mutex_ours(m)) {
+		int r = ghi_mutex_unlock(m);
+		if (__builtin_expect(r != GHI_MUTEX_MAKE_WAY, 1))
+			return r;
+		if (ghi_hook_parks())
+			ghi_yield();
+		return 0;
+	}
 	if (ghi_protect_ours(m))
 		return ghi_protect_unlock(m);
 	return ghi_robust_ours(m) ? ghi_robust_unlock(m) : REAL(pthread_mutex_unlock)(m);

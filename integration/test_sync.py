@@ -9,6 +9,11 @@ def test_mutex_contention(agree):
     agree("mutex_contend")
 
 
+def test_waiters_are_not_overtaken_for_ever(agree):
+    """On one slot a thread that parked only while it held the lock never let them have it (Guile and its collector)."""
+    agree("mutex_overtaken")
+
+
 def test_memory_freed_right_after_unlock(agree):
     agree("mutex_free")
 

@@ -9,6 +9,7 @@
 #include "src/sync/word.h"
 
 bool ghi_sync_native;
+const void *ghi_overtaken[GHI_OVERTAKEN_SLOTS];
 
 bool ghi_mutex_ours(const pthread_mutex_t *m)
 {
@@ -33,9 +34,13 @@ static bool still_contended(void *word)
 
 int ghi_word_lock_slow(uint32_t *word, const struct ghi_until *until)
 {
-	uint64_t deadline;
+	uint64_t deadline, since = 0;
 
 	while (xchg_acq_rel(word, 2u) != 0) {
+		if (!since)
+			since = ghi_now();
+		else if (ghi_now() - since >= GHI_OVERTAKEN_NS)
+			store_relaxed(ghi_overtaken_at(word), word);
 		/* Converted anew each time: the wall clock may have been set meanwhile. */
 		int r = ghi_until_deadline(until, &deadline);
 		if (r)
@@ -107,8 +112,8 @@ int ghi_mutex_unlock(pthread_mutex_t *m)
 		return 0;
 	store_relaxed(&m->__data.__owner, 0);
 	m->__data.__nusers--;
-	ghi_word_unlock(ghi_mutex_word(m));
-	return 0;
+	uint32_t was = ghi_word_unlock(ghi_mutex_word(m));
+	return was == 2 && ghi_word_overtaken(ghi_mutex_word(m)) ? GHI_MUTEX_MAKE_WAY : 0;
 }
 
 /* As in NPTL the users of a mutex include those that wait on a condition with it, so that it cannot

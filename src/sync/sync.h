@@ -39,6 +39,9 @@ extern bool ghi_sync_native;
 bool ghi_mutex_ours(const pthread_mutex_t *m);
 int ghi_mutex_lock(pthread_mutex_t *m, const struct ghi_until *until);
 int ghi_mutex_trylock(pthread_mutex_t *m);
+/* 0, EPERM, or GHI_MUTEX_MAKE_WAY: it is unlocked, and who waits for it was overtaken for so long
+ * that the caller should let others run before it locks again. */
+enum { GHI_MUTEX_MAKE_WAY = -1 };
 int ghi_mutex_unlock(pthread_mutex_t *m);
 /* For cond.c: what unlocking would refuse, 0 or an errno, of any kind of mutex; nothing happens. */
 int ghi_mutex_cond_check(pthread_mutex_t *m);

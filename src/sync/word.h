@@ -20,9 +20,30 @@ static inline bool ghi_word_try(uint32_t *word)
  * ETIMEDOUT. */
 int ghi_word_lock_slow(uint32_t *word, const struct ghi_until *until);
 
-/* After the word is released only the lot is touched: the memory may be gone by then.  False: it
- * was not held. */
-static inline bool ghi_word_unlock(uint32_t *word)
+/* Whoever waits is woken when the word is free, and may find that it was taken meanwhile; on one
+ * slot always, by a thread that parks only while it holds it.  One who was overtaken for long
+ * leaves the word's address here, and the unlocker that finds it makes way (ghi_word_overtaken). */
+enum { GHI_OVERTAKEN_SLOTS = 64 };
+#define GHI_OVERTAKEN_NS (5 * GHI_MS)
+extern const void *ghi_overtaken[GHI_OVERTAKEN_SLOTS];
+static inline const void **ghi_overtaken_at(const void *word)
+{
+	return &ghi_overtaken[(uintptr_t)word / 16 % GHI_OVERTAKEN_SLOTS];
+}
+
+/* After it was unlocked with somebody woken; the word may be gone.  True once for each mark. */
+static inline bool ghi_word_overtaken(const void *word)
+{
+	const void **mark = ghi_overtaken_at(word);
+	if (__builtin_expect(load_relaxed(mark) != word, 1))
+		return false;
+	store_relaxed(mark, NULL);
+	return true;
+}
+
+/* After the word is released only the lot is touched: the memory may be gone by then.  What it
+ * was, 0: not held. */
+static inline uint32_t ghi_word_unlock(uint32_t *word)
 {
 	uint32_t was = xchg_acq_rel(word, 0u);
 	if (__builtin_expect(was == 2, 0))

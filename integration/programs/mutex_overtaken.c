@@ -1,0 +1,49 @@
+/* A thread that sleeps while it holds a lock and computes while it does not: whoever waits for that
+ * lock is on its way when it is free, as on a processor of its own, and not only when it is taken
+ * again. */
+#include "check.h"
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static int stop, holds;
+
+static void *hold_asleep(void *arg)
+{
+	volatile int work;
+	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
+		pthread_mutex_lock(&lock);
+		__atomic_add_fetch(&holds, 1, __ATOMIC_RELEASE);
+		sleep_ms(1);
+		pthread_mutex_unlock(&lock);
+		for (work = 0; work < 300000; work++)
+			;
+	}
+	return NULL;
+}
+
+static void *want(void *arg)
+{
+	for (int i = 0; i < 10; i++) {
+		int before = __atomic_load_n(&holds, __ATOMIC_ACQUIRE);
+		pthread_mutex_lock(&lock);
+		pthread_mutex_unlock(&lock);
+		while (__atomic_load_n(&holds, __ATOMIC_ACQUIRE) == before)
+			sleep_ms(1);
+	}
+	return NULL;
+}
+
+int main(void)
+{
+	pthread_t t[3];
+
+	alarm(60);
+	t[0] = spawn(hold_asleep, NULL);
+	t[1] = spawn(want, NULL);
+	t[2] = spawn(want, NULL);
+	join(t[1]);
+	join(t[2]);
+	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+	join(t[0]);
+	CHECK(holds > 0);
+	return check_done();
+}

@@ -46,3 +46,7 @@ def test_every_signal_with_every_kind_of_handler(agree):
 # Some calls read the caller's memory themselves and crashed where the kernel says EFAULT.
 def test_bad_addresses_are_answered(agree):
     agree("bad_address")
+
+
+def test_a_sandbox_does_not_meet_calls_that_the_program_does_not_make(agree):
+    agree("sandbox_copy")

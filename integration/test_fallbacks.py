@@ -37,6 +37,16 @@ def test_no_descriptors_for_the_poller_is_said_and_native(run, programs):
     assert "greenhook: " in green.stderr and "staying inert" in green.stderr
 
 
+def test_go_code_in_the_process_is_said_and_native(run, programs, build_library):
+    """Go sets the signal stacks of kernel threads itself; a nil pointer in a goroutine ended the program."""
+    env = run_env()
+    env["LD_PRELOAD"] += f":{build_library('go_note.c')}"
+    native = run("thread_basic", mode="native")
+    result = subprocess.run([programs / "thread_basic"], env=env, capture_output=True, text=True, timeout=60)
+    assert (result.stdout, result.returncode) == (native.out, native.status)
+    assert "greenhook: staying inert" in result.stderr and "Go" in result.stderr
+
+
 def test_bad_variable_is_one_line_and_the_default(run):
     result = run("thread_basic", mode="green", workers=1, env={"GREENHOOK_MONITOR_US": "soon"})
     lines = [line for line in result.err.splitlines() if "greenhook" in line]

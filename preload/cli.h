@@ -124,7 +124,6 @@ int elf_read(int fd, struct elf_facts *ret_facts);
 /* doctor.c: will this program run green? */
 enum outlook {
 	OUTLOOK_GREEN,
-	OUTLOOK_PARTLY,	 /* green threads, but a part of the program stays out of sight; `reason` */
 	OUTLOOK_NATIVE,	 /* cannot run green; `reason` */
 	OUTLOOK_UNKNOWN, /* executable but not readable: try green, nothing is lost */
 };

@@ -116,10 +116,9 @@ static void judge_native_elf(struct diagnosis *d, int fd, const struct stat *st)
 		conclude(d, OUTLOOK_NATIVE,
 			 "Go program without cgo: Go makes its threads and system calls itself");
 	else if (f->is_go)
-		conclude(
-		    d, OUTLOOK_PARTLY,
-		    "Go program with cgo: its threads come from pthread_create and are green, but "
-		    "Go's own system calls bypass libc and hold a kernel thread each");
+		conclude(d, OUTLOOK_NATIVE,
+			 "Go program with cgo: Go sets signal stacks and masks of kernel threads "
+			 "without libc");
 	else
 		conclude(d, OUTLOOK_GREEN, "%s", "");
 }
@@ -238,7 +237,7 @@ static void print_facts(const struct diagnosis *d)
 		       f->imports_threads ? "yes" : "no (a library it loads may)");
 	if (f->sanitizer[0])
 		printf("  a sanitizer's runtime comes first in LD_PRELOAD: %s\n", f->sanitizer);
-	if (d->outlook <= OUTLOOK_PARTLY)
+	if (d->outlook == OUTLOOK_GREEN)
 		libc_calls_print();
 }
 
@@ -268,9 +267,6 @@ int doctor_main(int argc, char **argv)
 	case OUTLOOK_GREEN:
 		printf("%s: will run green\n", argv[first]);
 		break;
-	case OUTLOOK_PARTLY:
-		printf("%s: will run partly green: %s\n", argv[first], d.reason);
-		break;
 	case OUTLOOK_NATIVE:
 		printf("%s: will not run green: %s\n", argv[first], d.reason);
 		break;
@@ -279,5 +275,5 @@ int doctor_main(int argc, char **argv)
 		break;
 	}
 	print_facts(&d);
-	return d.outlook <= OUTLOOK_PARTLY ? 0 : EXIT_NOT_GREEN;
+	return d.outlook == OUTLOOK_GREEN ? 0 : EXIT_NOT_GREEN;
 }

@@ -204,8 +204,10 @@ static int start(void)
 	const char *why = NULL;
 	int r;
 
-	/* 1. What CPU and C library is this? */
+	/* 1. What CPU and C library is this, and is there what no thread of ours is right for? */
 	if (!probed) {
+		if (ghi_needs_kernel_threads())
+			return inert("Go's runtime is in this process, and needs kernel threads");
 #if defined(__x86_64__)
 		ghi_have_fsgsbase = ghi_config.fsgsbase && (getauxval(AT_HWCAP2) & 2);
 #endif

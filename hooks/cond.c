@@ -1,6 +1,6 @@
 /* Condition variables, barriers, semaphores: ours when private, libc's when shared. */
 #include "hooks/hook.h"
-#include "src/sync/sync.h"
+#include "src/sync/word.h"
 
 static int wait_cond(pthread_cond_t *c, pthread_mutex_t *m, const struct ghi_until *until)
 {
@@ -149,5 +149,9 @@ EXPORT int sem_clockwait(sem_t *s, clockid_t clock, const struct timespec *at)
 
 EXPORT int sem_post(sem_t *s)
 {
-	return ghi_sem_ours(s) ? (int)ghi_ret(-ghi_sem_post(s)) : REAL(sem_post)(s);
+	if (!ghi_sem_ours(s))
+		return REAL(sem_post)(s);
+	int r = ghi_sem_post(s);
+	MAKE_WAY(s);
+	return (int)ghi_ret(-r);
 }

@@ -70,6 +70,12 @@ static inline struct ghi_gthread *ghi_hook_gthread_of(pthread_t t)
 	struct ghi_gthread *g = ghi_runtime_running() && t ? ghi_gthread_of((uintptr_t)t) : NULL;
 	return __builtin_expect(g && (g->flags & GHI_G_NATIVE), 0) ? ghi_hook_light_of(g) : g;
 }
+/* After a lock was given up: who was overtaken there for long runs first (src/sync/word.h). */
+#define MAKE_WAY(word)                                                                             \
+	do {                                                                                       \
+		if (__builtin_expect(ghi_word_overtaken(word), 0) && ghi_hook_parks())             \
+			ghi_yield();                                                               \
+	} while (0)
 #define HOOK_ENTER(self, native)                                                                   \
 	struct ghi_gthread *self = ghi_hook_parks();                                               \
 	if (!self)                                                                                 \

@@ -1,6 +1,6 @@
 /* Mutexes, read-write locks, spin locks, once: ours when private or robust, libc's when shared. */
 #include "hooks/hook.h"
-#include "src/sync/sync.h"
+#include "src/sync/word.h"
 #include "src/warn.h"
 
 EXPORT int pthread_mutex_lock(pthread_mutex_t *m)
@@ -185,5 +185,7 @@ EXPORT int pthread_rwlock_clockwrlock(pthread_rwlock_t *l, clockid_t clock,
 
 EXPORT int pthread_rwlock_unlock(pthread_rwlock_t *l)
 {
-	return RW(l, ghi_rwlock_unlock(l), REAL(pthread_rwlock_unlock)(l));
+	int r = RW(l, ghi_rwlock_unlock(l), REAL(pthread_rwlock_unlock)(l));
+	MAKE_WAY(l);
+	return r;
 }

@@ -376,6 +376,68 @@ START_TEST(who_gives_up_has_not_arrived_at_the_barrier)
 }
 END_TEST
 
+/* ---- who is overtaken ------------------------------------------------------------------------ */
+
+enum { MUTEX, RWLOCK, SEM, KINDS };
+static gh_mutex mutex;
+static int kind;
+static uint32_t enough, holds;
+
+static void lock(void)
+{
+	must_eq(kind == MUTEX	 ? gh_mutex_lock(&mutex)
+		: kind == RWLOCK ? gh_rwlock_wrlock(&rw)
+				 : gh_sem_wait(&sem),
+		0);
+}
+
+static void unlock(void)
+{
+	must_eq(kind == MUTEX	 ? gh_mutex_unlock(&mutex)
+		: kind == RWLOCK ? gh_rwlock_unlock(&rw)
+				 : gh_sem_post(&sem),
+		0);
+}
+
+/* Nobody else runs while it is free. */
+static void *sleeps_while_it_has_it(void *arg)
+{
+	while (!load_acquire(&enough)) {
+		lock();
+		fetch_add_acq_rel(&holds, 1u);
+		gh_sleep(GH_MS(1));
+		unlock();
+		for (uint64_t until = ghi_now() + GHI_US * 100; ghi_now() < until;)
+			cpu_relax();
+	}
+	return arg;
+}
+
+static void *wants_it(void *arg)
+{
+	for (int i = 0; i < 3; i++) {
+		uint32_t before = load_acquire(&holds);
+		lock();
+		unlock();
+		until(load_acquire(&holds) != before);
+	}
+	return arg;
+}
+
+START_TEST(waiters_are_not_overtaken_for_ever)
+{
+	start_runtime(1);
+	kind = _i;
+	gh_sem_init(&sem, 1);
+	gh_task *holder = gh_task_spawn(sleeps_while_it_has_it, NULL, NULL);
+	gh_task *t[2] = {gh_task_spawn(wants_it, NULL, NULL), gh_task_spawn(wants_it, NULL, NULL)};
+	end_task(t[0]);
+	end_task(t[1]);
+	store_release(&enough, 1u);
+	end_task(holder);
+}
+END_TEST
+
 Suite *suite_native_sync(void)
 {
 	Suite *s = suite_create("native_sync");
@@ -390,5 +452,6 @@ Suite *suite_native_sync(void)
 	add_test(s, once_is_done_anew_when_a_pthread_leaves_it);
 	add_loop(s, a_barrier_meets_round_after_round, WORKER_COUNTS);
 	add_test(s, who_gives_up_has_not_arrived_at_the_barrier);
+	add_loop(s, waiters_are_not_overtaken_for_ever, KINDS);
 	return s;
 }

@@ -2,18 +2,42 @@
  * lock is on its way when it is free, as on a processor of its own, and not only when it is taken
  * again. */
 #include "check.h"
+#include <semaphore.h>
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static sem_t sem;
+static enum { MUTEX, RWLOCK, SEM, KINDS } kind;
 static int stop, holds;
+
+static void lock(void)
+{
+	if (kind == MUTEX)
+		pthread_mutex_lock(&mutex);
+	else if (kind == RWLOCK)
+		pthread_rwlock_wrlock(&rwlock);
+	else
+		sem_wait(&sem);
+}
+
+static void unlock(void)
+{
+	if (kind == MUTEX)
+		pthread_mutex_unlock(&mutex);
+	else if (kind == RWLOCK)
+		pthread_rwlock_unlock(&rwlock);
+	else
+		sem_post(&sem);
+}
 
 static void *hold_asleep(void *arg)
 {
 	volatile int work;
 	while (!__atomic_load_n(&stop, __ATOMIC_ACQUIRE)) {
-		pthread_mutex_lock(&lock);
+		lock();
 		__atomic_add_fetch(&holds, 1, __ATOMIC_RELEASE);
 		sleep_ms(1);
-		pthread_mutex_unlock(&lock);
+		unlock();
 		for (work = 0; work < 300000; work++)
 			;
 	}
@@ -24,8 +48,8 @@ static void *want(void *arg)
 {
 	for (int i = 0; i < 10; i++) {
 		int before = __atomic_load_n(&holds, __ATOMIC_ACQUIRE);
-		pthread_mutex_lock(&lock);
-		pthread_mutex_unlock(&lock);
+		lock();
+		unlock();
 		while (__atomic_load_n(&holds, __ATOMIC_ACQUIRE) == before)
 			sleep_ms(1);
 	}
@@ -36,14 +60,18 @@ int main(void)
 {
 	pthread_t t[3];
 
-	alarm(60);
-	t[0] = spawn(hold_asleep, NULL);
-	t[1] = spawn(want, NULL);
-	t[2] = spawn(want, NULL);
-	join(t[1]);
-	join(t[2]);
-	__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
-	join(t[0]);
-	CHECK(holds > 0);
+	sem_init(&sem, 0, 1);
+	for (kind = MUTEX; kind < KINDS; kind++) {
+		alarm(60);
+		stop = holds = 0;
+		t[0] = spawn(hold_asleep, NULL);
+		t[1] = spawn(want, NULL);
+		t[2] = spawn(want, NULL);
+		join(t[1]);
+		join(t[2]);
+		__atomic_store_n(&stop, 1, __ATOMIC_RELEASE);
+		join(t[0]);
+		CHECK(holds > 0);
+	}
 	return check_done();
 }

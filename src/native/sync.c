@@ -96,7 +96,9 @@ int gh_mutex_unlock(gh_mutex *m)
 			return 0;
 		store_relaxed(&m->owner, 0);
 	}
-	return ghi_word_unlock(&m->word) ? 0 : GHI_MISUSE(-EPERM, "the mutex is not locked");
+	uint32_t was = ghi_word_unlock(&m->word);
+	ghi_native_make_way(&m->word);
+	return was ? 0 : GHI_MISUSE(-EPERM, "the mutex is not locked");
 }
 
 /* ---- condition variables ----------------------------------------------------------------------

@@ -77,8 +77,11 @@ int gh_rwlock_unlock(gh_rwlock *l)
 	if (!l)
 		return GHI_NULL("lock");
 	ghi_sanitizer_before(l);
-	return ghi_rwlock_held(rwlock_of(l)) ? -ghi_rwlock_unlock(rwlock_of(l))
-					     : GHI_MISUSE(-EPERM, "the lock is not locked");
+	if (!ghi_rwlock_held(rwlock_of(l)))
+		return GHI_MISUSE(-EPERM, "the lock is not locked");
+	int r = ghi_rwlock_unlock(rwlock_of(l));
+	ghi_native_make_way(l);
+	return -r;
 }
 
 /* ---- semaphores --------------------------------------------------------------------------------
@@ -121,7 +124,11 @@ int gh_sem_wait_try(gh_sem *s)
 int gh_sem_post(gh_sem *s)
 {
 	ghi_sanitizer_before(s);
-	return s ? -ghi_sem_post((sem_t *)s) : GHI_NULL("semaphore");
+	if (!s)
+		return GHI_NULL("semaphore");
+	int r = ghi_sem_post((sem_t *)s);
+	ghi_native_make_way(s);
+	return -r;
 }
 
 int64_t gh_sem_value(const gh_sem *s)

@@ -10,7 +10,7 @@
 #include "src/kwait.h"
 #include "src/native/native.h"
 #include "src/sched.h"
-#include "src/sync/sync.h"
+#include "src/sync/word.h"
 
 /* The deadline of a function that src/sync has in pthread's terms. */
 struct ghi_native_until {
@@ -46,6 +46,16 @@ static inline void ghi_native_attention(void)
 {
 	struct ghi_gthread *self = ghi_self();
 	if (__builtin_expect(self && (load_relaxed(&self->yield_please) & GHI_YIELD_ASKED), 0))
+		ghi_yield();
+}
+
+/* After a lock was given up: who was overtaken there for long runs first.  Not where the caller is
+ * about to park, nor in a handler. */
+static inline void ghi_native_make_way(const void *word)
+{
+	struct ghi_gthread *self = ghi_self();
+	if (__builtin_expect(ghi_word_overtaken(word), 0) && self && !ghi_tls.nosig &&
+	    !self->handler_sp)
 		ghi_yield();
 }
 

@@ -37,10 +37,7 @@ int ghi_word_lock_slow(uint32_t *word, const struct ghi_until *until)
 	uint64_t deadline, since = 0;
 
 	while (xchg_acq_rel(word, 2u) != 0) {
-		if (!since)
-			since = ghi_now();
-		else if (ghi_now() - since >= GHI_OVERTAKEN_NS)
-			store_relaxed(ghi_overtaken_at(word), word);
+		ghi_overtaken_note(word, &since);
 		/* Converted anew each time: the wall clock may have been set meanwhile. */
 		int r = ghi_until_deadline(until, &deadline);
 		if (r)

@@ -11,7 +11,7 @@
 #include <errno.h>
 
 #include "src/lot.h"
-#include "src/sync/sync.h"
+#include "src/sync/word.h"
 
 #define WRITER	0x80000000u
 #define WAITERS 0x40000000u
@@ -151,6 +151,7 @@ int ghi_rwlock_wrlock(pthread_rwlock_t *l, const struct ghi_until *until, bool t
 {
 	uint32_t s = load_relaxed(state_of(l));
 	bool counted = false;
+	uint64_t since = 0;
 	int r = 0;
 
 	if (load_relaxed(&l->__data.__cur_writer) == ghi_lock_owner())
@@ -167,6 +168,7 @@ int ghi_rwlock_wrlock(pthread_rwlock_t *l, const struct ghi_until *until, bool t
 			fetch_add_acq_rel(&l->__data.__writers, 1u);
 			counted = true;
 		}
+		ghi_overtaken_note(l, &since);
 		if ((r = wait_turn(l, until, AS_WRITER, writer_must_wait)))
 			break;
 		s = load_relaxed(state_of(l));

@@ -11,7 +11,7 @@
 #include "src/lot.h"
 #include "src/sched.h"
 #include "src/signal.h"
-#include "src/sync/sync.h"
+#include "src/sync/word.h"
 
 #define ONE_WAITER (1ull << 32)
 
@@ -43,7 +43,7 @@ int ghi_sem_wait(sem_t *sem, const struct ghi_until *until, bool try)
 {
 	struct sem *s = (struct sem *)sem;
 	struct ghi_gthread *self = ghi_self();
-	uint64_t deadline;
+	uint64_t deadline, since = 0;
 
 	if (sem_take(s))
 		return 0;
@@ -56,6 +56,7 @@ int ghi_sem_wait(sem_t *sem, const struct ghi_until *until, bool try)
 		self->sig_ran = 0;
 	fetch_add_acq_rel(&s->data, ONE_WAITER);
 	while (!r && !sem_take(s)) {
+		ghi_overtaken_note(s, &since);
 		struct ghi_lot_wait w = {.key = s,
 					 .validate = sem_empty,
 					 .arg = &s->data,

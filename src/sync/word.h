@@ -21,7 +21,8 @@ static inline bool ghi_word_try(uint32_t *word)
 int ghi_word_lock_slow(uint32_t *word, const struct ghi_until *until);
 
 /* Whoever waits is woken when the word is free, and may find that it was taken meanwhile; on one
- * slot always, by a thread that parks only while it holds it.  One who was overtaken for long
+ * slot always, by a thread that parks only while it holds it.  So too with semaphores and the
+ * writers of read-write locks.  One who was overtaken for long
  * leaves the word's address here, and the unlocker that finds it makes way (ghi_word_overtaken). */
 enum { GHI_OVERTAKEN_SLOTS = 64 };
 #define GHI_OVERTAKEN_NS (5 * GHI_MS)
@@ -31,7 +32,16 @@ static inline const void **ghi_overtaken_at(const void *word)
 	return &ghi_overtaken[(uintptr_t)word / 16 % GHI_OVERTAKEN_SLOTS];
 }
 
-/* After it was unlocked with somebody woken; the word may be gone.  True once for each mark. */
+/* By a waiter, each time that it finds no turn; *since: 0 at first. */
+static inline void ghi_overtaken_note(const void *word, uint64_t *since)
+{
+	if (!*since)
+		*since = ghi_now();
+	else if (ghi_now() - *since >= GHI_OVERTAKEN_NS)
+		store_relaxed(ghi_overtaken_at(word), word);
+}
+
+/* After it was given up; the word may be gone.  True once for each mark. */
 static inline bool ghi_word_overtaken(const void *word)
 {
 	const void **mark = ghi_overtaken_at(word);

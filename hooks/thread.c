@@ -142,24 +142,29 @@ EXPORT void pthread_exit(void *ret)
 /* main() runs inside a frame of ours, so that pthread_exit in main ends where we can go on. */
 static struct {
 	ghi_main_fn fn;
+	__pthread_unwind_buf_t outermost;
 } program;
+
+static __attribute__((noreturn, noinline)) void after_main(int status)
+{
+	__pthread_unregister_cancel(&program.outermost);
+	exit(status);
+}
 
 static int main_frame(int argc, char **argv, char **envp)
 {
-	__pthread_unwind_buf_t outermost;
-
 	ghi_sanitizer_note_mask();
-	if (set_cancel_jump(outermost.__cancel_jmp_buf, 0) == 0) {
-		memset(outermost.__pad, 0, sizeof(outermost.__pad));
-		__pthread_register_cancel(&outermost);
-		int r = program.fn(argc, argv, envp);
-		__pthread_unregister_cancel(&outermost);
-		return r;
+	if (set_cancel_jump(program.outermost.__cancel_jmp_buf, 0) == 0) {
+		memset(program.outermost.__pad, 0, sizeof(program.outermost.__pad));
+		__pthread_register_cancel(&program.outermost);
+		/* As in libc nothing of this frame is used after the call: Free Pascal's halt()
+		 * returns here with the stack pointer and registers of whoever called it. */
+		after_main(program.fn(argc, argv, envp));
 	}
 	if (ghi_self())
 		ghi_life_end(ghi_self());
 	/* No gthreads: libc's own frame knows what to do. */
-	__pthread_unregister_cancel(&outermost);
+	__pthread_unregister_cancel(&program.outermost);
 	REAL(pthread_exit)(NULL);
 	__builtin_unreachable();
 }

@@ -72,3 +72,8 @@ def test_end_of_the_process(agree, how, who, status):
 def test_children_live_while_the_thread_that_made_them_does(agree):
     """A kernel thread that nobody needs ends; its children would be told that their parent died."""
     agree("proc_parent_death", env={"GREENHOOK_IDLE_MS": "100"})
+
+
+def test_program_that_returns_from_main_with_another_stack_pointer(agree):
+    """Free Pascal's halt(): main's caller used its frame afterwards, and the program crashed at its end."""
+    agree("exit_deep")

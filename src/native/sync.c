@@ -97,7 +97,8 @@ int gh_mutex_unlock(gh_mutex *m)
 		store_relaxed(&m->owner, 0);
 	}
 	uint32_t was = ghi_word_unlock(&m->word);
-	ghi_native_make_way(&m->word);
+	if (__builtin_expect(was == 2, 0))
+		ghi_native_make_way(&m->word);
 	return was ? 0 : GHI_MISUSE(-EPERM, "the mutex is not locked");
 }
 

@@ -32,11 +32,12 @@ static inline const void **ghi_overtaken_at(const void *word)
 	return &ghi_overtaken[(uintptr_t)word / 16 % GHI_OVERTAKEN_SLOTS];
 }
 
-/* By a waiter, each time that it finds no turn; *since: 0 at first. */
+/* By a waiter, each time that it finds no turn; *since: 0 at first.  Most are woken once: what the
+ * time is they ask from the second time on. */
 static inline void ghi_overtaken_note(const void *word, uint64_t *since)
 {
-	if (!*since)
-		*since = ghi_now();
+	if (*since < 2)
+		*since = *since ? ghi_now() : 1;
 	else if (ghi_now() - *since >= GHI_OVERTAKEN_NS)
 		store_relaxed(ghi_overtaken_at(word), word);
 }

@@ -9,6 +9,8 @@
 #include "src/detour.h"
 #include "src/lot.h"
 #include "src/runtime.h"
+#include "src/sched.h"
+#include "src/sync/word.h"
 
 /* ---- libc's private locks ------------------------------------------------------------------- */
 
@@ -27,16 +29,20 @@ static bool still_contended(void *word)
 	return load_relaxed((uint32_t *)word) == 2;
 }
 
+/* Not in a bracket of the runtime, on a worker's own context, or between the prepare handlers of a
+ * fork and the fork, which holds all of malloc's locks.  A light gthread is inside libc on a block
+ * that is not its own (light.c). */
+static bool may_switch(void)
+{
+	const struct ghi_gthread *self = ghi_self();
+	return self && !ghi_tls.nosig && !ghi_tls.forking && !(self->flags & GHI_G_LIGHT);
+}
+
 static void lock_wait_private(uint32_t *word)
 {
-	struct ghi_gthread *self = ghi_self();
-
 	/* Malloc under a lock of ours could park with it. */
 	ghi_assert(!ghi_locks_held());
-	/* In a bracket of the runtime, on a worker's own context, or between the prepare handlers
-	 * of a fork and the fork, which holds all of malloc's locks: not the moment to switch.  A
-	 * light gthread is inside libc on a block that is not its own (light.c). */
-	if (!self || ghi_tls.nosig || ghi_tls.forking || (self->flags & GHI_G_LIGHT)) {
+	if (!may_switch()) {
 		wait_in_kernel(word);
 		return;
 	}
@@ -46,7 +52,9 @@ static void lock_wait_private(uint32_t *word)
 			return;
 		cpu_relax();
 	}
+	uint64_t since = 0;
 	while (xchg_acq_rel(word, 2u) != 0) {
+		ghi_overtaken_note(word, &since);
 		struct ghi_lot_wait w = {.key = word,
 					 .validate = still_contended,
 					 .arg = word,
@@ -63,8 +71,12 @@ static void lock_wake_private(uint32_t *word)
 	/* A fork's child gives libc's locks back before the first atfork handler tells the runtime:
 	 * the lot is still the parent's, and nobody waits.  Not so the child of a vfork. */
 	if (ghi_runtime_running() && (ghi_tls.lent || ghi_runtime_pid() == sys_getpid()) &&
-	    ghi_lot_wake(word, 1, 0, NULL, NULL))
+	    ghi_lot_wake(word, 1, 0, NULL, NULL)) {
+		/* As after the unlock of a mutex (src/sync/word.h). */
+		if (__builtin_expect(ghi_word_overtaken(word), 0) && may_switch())
+			ghi_yield();
 		return;
+	}
 	sys_futex_wake(word, 1);
 }
 

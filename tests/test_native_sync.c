@@ -378,7 +378,7 @@ END_TEST
 
 /* ---- who is overtaken ------------------------------------------------------------------------ */
 
-enum { MUTEX, RWLOCK, SEM, KINDS };
+enum { MUTEX, RWLOCK, SEM, EVENT, KINDS };
 static gh_mutex mutex;
 static int kind;
 static uint32_t enough, holds;
@@ -387,7 +387,8 @@ static void lock(void)
 {
 	must_eq(kind == MUTEX	 ? gh_mutex_lock(&mutex)
 		: kind == RWLOCK ? gh_rwlock_wrlock(&rw)
-				 : gh_sem_wait(&sem),
+		: kind == SEM	 ? gh_sem_wait(&sem)
+				 : gh_event_wait(&event),
 		0);
 }
 
@@ -395,7 +396,8 @@ static void unlock(void)
 {
 	must_eq(kind == MUTEX	 ? gh_mutex_unlock(&mutex)
 		: kind == RWLOCK ? gh_rwlock_unlock(&rw)
-				 : gh_sem_post(&sem),
+		: kind == SEM	 ? gh_sem_post(&sem)
+				 : gh_event_set(&event),
 		0);
 }
 
@@ -429,6 +431,8 @@ START_TEST(waiters_are_not_overtaken_for_ever)
 	start_runtime(1);
 	kind = _i;
 	gh_sem_init(&sem, 1);
+	gh_event_init(&event, GH_EVENT_AUTO);
+	gh_event_set(&event);
 	gh_task *holder = gh_task_spawn(sleeps_while_it_has_it, NULL, NULL);
 	gh_task *t[2] = {gh_task_spawn(wants_it, NULL, NULL), gh_task_spawn(wants_it, NULL, NULL)};
 	end_task(t[0]);

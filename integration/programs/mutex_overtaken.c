@@ -7,7 +7,7 @@
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static sem_t sem;
-static enum { MUTEX, RWLOCK, SEM, KINDS } kind;
+static enum { MUTEX, RWLOCK, SEM, STREAM, KINDS } kind;
 static int stop, holds;
 
 static void lock(void)
@@ -16,8 +16,10 @@ static void lock(void)
 		pthread_mutex_lock(&mutex);
 	else if (kind == RWLOCK)
 		pthread_rwlock_wrlock(&rwlock);
-	else
+	else if (kind == SEM)
 		sem_wait(&sem);
+	else
+		flockfile(stderr);
 }
 
 static void unlock(void)
@@ -26,8 +28,10 @@ static void unlock(void)
 		pthread_mutex_unlock(&mutex);
 	else if (kind == RWLOCK)
 		pthread_rwlock_unlock(&rwlock);
-	else
+	else if (kind == SEM)
 		sem_post(&sem);
+	else
+		funlockfile(stderr);
 }
 
 static void *hold_asleep(void *arg)

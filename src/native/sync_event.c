@@ -36,8 +36,10 @@ int gh_event_set(gh_event *e)
 		return GHI_NULL("event");
 	int n = e->kind == GH_EVENT_AUTO ? 1 : INT_MAX; /* before it may be freed */
 	ghi_sanitizer_before(e);
-	if (xchg_acq_rel(&e->state, (uint32_t)SET) == WAITED)
+	if (xchg_acq_rel(&e->state, (uint32_t)SET) == WAITED) {
 		ghi_lot_wake(e, n, 0, NULL, NULL);
+		ghi_native_make_way(e);
+	}
 	return 0;
 }
 
@@ -87,7 +89,9 @@ int gh_event_wait_until(gh_event *e, gh_time until)
 		return GHI_NULL("event");
 	if (ghi_native_cancelled())
 		return -ECANCELED;
+	uint64_t since = 0;
 	for (uint32_t as = 0; !event_take(e, as); as = WAITED) {
+		ghi_overtaken_note(e, &since);
 		struct ghi_lot_wait w = {.key = e,
 					 .validate = event_not_set,
 					 .arg = &e->state,

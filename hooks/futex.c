@@ -18,6 +18,8 @@
 #include "hooks/offload.h"
 #include "src/lot.h"
 #include "src/private_page.h"
+#include "src/sched.h"
+#include "src/sync/word.h"
 
 struct futex_wait {
 	uint32_t *word;
@@ -28,6 +30,19 @@ static bool unchanged(void *arg)
 {
 	struct futex_wait *f = arg;
 	return load_acquire(f->word) == f->val;
+}
+
+/* A lock that the program made: one who waits for it was woken in vain, perhaps (src/sync/word.h).
+ * Whether in vain only the program knows; to make way costs little, now and then. */
+static void note_overtaken(struct ghi_gthread *self, const uint32_t *word)
+{
+	uint64_t now = load_relaxed(&ghi_clock_coarse);
+	if (self->futex == word && now - self->futex_since < GHI_OVERTAKEN_NS)
+		return;
+	if (self->futex == word)
+		store_relaxed(ghi_overtaken_at(word), word);
+	self->futex = word;
+	self->futex_since = now;
 }
 
 static long futex_wait(struct ghi_gthread *self, uint32_t *word, int op, uint32_t val,
@@ -53,6 +68,7 @@ static long futex_wait(struct ghi_gthread *self, uint32_t *word, int op, uint32_
 			deadline = ghi_deadline_at(
 			    op & FUTEX_CLOCK_REALTIME ? CLOCK_REALTIME : CLOCK_MONOTONIC, t);
 	}
+	note_overtaken(self, word);
 	self->sig_ran = 0;
 	for (;;) {
 		struct ghi_lot_wait w = {.key = word,
@@ -180,6 +196,7 @@ long ghi_futex(struct ghi_gthread *self, const long a[6])
 {
 	uint32_t *word = (uint32_t *)a[0], *to = (uint32_t *)a[4];
 	int op = (int)a[1], n = (int)a[2];
+	long r;
 
 	switch (op & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
@@ -189,9 +206,12 @@ long ghi_futex(struct ghi_gthread *self, const long a[6])
 		return futex_wait(self, word, op, (uint32_t)n, (const struct timespec *)a[3],
 				  (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? ~0u : (uint32_t)a[5]);
 	case FUTEX_WAKE:
-		return futex_wake(word, op, n, ~0u);
 	case FUTEX_WAKE_BITSET:
-		return futex_wake(word, op, n, (uint32_t)a[5]);
+		r = futex_wake(word, op, n,
+			       (op & FUTEX_CMD_MASK) == FUTEX_WAKE ? ~0u : (uint32_t)a[5]);
+		if (r > 0 && __builtin_expect(ghi_word_overtaken(word), 0) && self)
+			ghi_yield();
+		return r;
 	case FUTEX_REQUEUE:
 	case FUTEX_CMP_REQUEUE:
 		return futex_requeue(word, op, n, (int)a[3], to, (uint32_t)a[5]);

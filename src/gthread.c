@@ -16,6 +16,9 @@
 __thread struct ghi_tls ghi_tls;
 uint64_t ghi_clock_coarse __attribute__((aligned(64)));
 
+_Static_assert(offsetof(struct ghi_gthread, next) == 64, "a line that every switch touches");
+_Static_assert(offsetof(struct ghi_gthread, deadline) <= 128, "and one that every park touches");
+
 const char *const ghi_reason_names[GHI_PARK_NREASONS] = {
     [GHI_PARK_NONE] = "running",	[GHI_PARK_MUTEX] = "mutex",
     [GHI_PARK_COND] = "condition",	[GHI_PARK_RWLOCK] = "rwlock",
@@ -183,6 +186,7 @@ static void begin(struct ghi_gthread *g, void *(*start)(void *), void *arg, void
 	g->cpu_ns = g->timer_slack = 0;
 	g->prio = (struct ghi_prio){0};
 	g->away = NULL;
+	g->futex = NULL;
 	g->task = NULL;
 	g->joined_at = &g->join;
 	g->altstack_sp = NULL;

@@ -213,6 +213,8 @@ struct ghi_gthread {
 	uint64_t timer_slack; /* ns, for prctl to answer; 0: the process's */
 	uint64_t cpu_ns;      /* cputime.h */
 	uint64_t fork_mask;   /* signal mask to return to after a fork */
+	const void *futex;    /* hooks/futex.c: what it waited for last, and since when ... */
+	uint64_t futex_since; /* ... nobody was asked to make way */
 	char name[16];
 	uint32_t unseen; /* blocking calls that the monitor had to take its slot for */
 	uint16_t spins;	 /* warn.h: spin locks that it holds */

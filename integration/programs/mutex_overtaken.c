@@ -2,13 +2,15 @@
  * lock is on its way when it is free, as on a processor of its own, and not only when it is taken
  * again. */
 #include "check.h"
+#include <linux/futex.h>
 #include <semaphore.h>
+#include <sys/syscall.h>
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
 static sem_t sem;
-static enum { MUTEX, RWLOCK, SEM, STREAM, KINDS } kind;
-static int stop, holds;
+static enum { MUTEX, RWLOCK, SEM, STREAM, FUTEX, KINDS } kind;
+static int stop, holds, word;
 
 static void lock(void)
 {
@@ -18,8 +20,11 @@ static void lock(void)
 		pthread_rwlock_wrlock(&rwlock);
 	else if (kind == SEM)
 		sem_wait(&sem);
-	else
+	else if (kind == STREAM)
 		flockfile(stderr);
+	else
+		while (__atomic_exchange_n(&word, 2, __ATOMIC_SEQ_CST))
+			syscall(SYS_futex, &word, FUTEX_WAIT_PRIVATE, 2, NULL);
 }
 
 static void unlock(void)
@@ -30,8 +35,10 @@ static void unlock(void)
 		pthread_rwlock_unlock(&rwlock);
 	else if (kind == SEM)
 		sem_post(&sem);
-	else
+	else if (kind == STREAM)
 		funlockfile(stderr);
+	else if (__atomic_exchange_n(&word, 0, __ATOMIC_SEQ_CST) == 2)
+		syscall(SYS_futex, &word, FUTEX_WAKE_PRIVATE, 1);
 }
 
 static void *hold_asleep(void *arg)

@@ -111,7 +111,8 @@ void ghi_sig_place_now(struct ghi_siginfo_node *n);
 void ghi_sig_route_reset(void);
 
 /* -1: no room. */
-int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t);
+int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t,
+		       uint32_t use);
 
 /* signal_limbo.c: what all gthreads block, as if pending in the kernel. */
 uint64_t ghi_sig_limbo_bits(void);

@@ -431,13 +431,14 @@ void ghi_signal_for_fd(uint64_t set)
 	ghi_nosig_leave();
 }
 
-int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t)
+int ghi_sig_send_timer(struct ghi_gthread *g, const siginfo_t *info, struct ghi_sigtimer *t,
+		       uint32_t use)
 {
 	struct ghi_siginfo_node *n = ghi_sig_node_new(info->si_signo, info, false);
 	if (!n)
 		return -1;
 	n->timer = t;
-	n->timer_use = load_relaxed(&t->use);
+	n->timer_use = use;
 	give(g, n);
 	return 0;
 }

@@ -19,7 +19,7 @@
 enum { PER_CHUNK = 128, CHUNKS = 1024 };
 
 static struct {
-	ghi_lock_t lock; /* making and deleting; not the handler */
+	ghi_lock_t lock; /* making, deleting, and the monitor; not the handler */
 	struct ghi_sigtimer *chunk[CHUNKS];
 	uint32_t n;
 	struct ghi_sigtimer *free;
@@ -138,40 +138,43 @@ void ghi_sigtimer_expired(const siginfo_t *info)
 	ghi_monitor_poke();
 }
 
-static void to_thread(struct ghi_sigtimer *t, uint32_t n)
+/* The program may delete the timer and make another of the record, at any time but under the lock:
+ * *ret is one and the same timer.  True: its signal is to be sent. */
+static bool due(struct ghi_sigtimer *t, struct ghi_sigtimer *ret)
 {
-	siginfo_t info = {.si_signo = t->signo, .si_code = SI_TIMER};
+	bool send = false;
 
-	if (load_acquire(&t->g->life) != GHI_LIFE_ALIVE || t->g->id != t->g_id)
-		return; /* the thread ended */
-	if (xchg_acq_rel(&t->queued, 1u)) {
-		fetch_add_acq_rel(&t->overrun, n);
-		return;
+	ghi_lock(&timers.lock);
+	uint32_t n = xchg_acq_rel(&t->fired, 0u);
+	if (n && t->live && !t->g) {
+		t->notify(t, n);
+	} else if (n && t->live && load_acquire(&t->g->life) == GHI_LIFE_ALIVE &&
+		   t->g->id == t->g_id) {
+		send = xchg_acq_rel(&t->queued, 1u) == 0;
+		fetch_add_acq_rel(&t->overrun, n - send);
 	}
-	fetch_add_acq_rel(&t->overrun, n - 1);
-	info.si_timerid = t->id;
-	info.si_value = t->value;
-	if (ghi_sig_send_timer(t->g, &info, t) < 0)
-		store_release(&t->queued, 0u);
+	*ret = *t;
+	ghi_unlock(&timers.lock);
+	return send;
 }
 
 /* By the monitor. */
 void ghi_sigtimer_run(void)
 {
-	struct ghi_sigtimer *t, *next;
+	struct ghi_sigtimer *t, *next, now;
 
 	if (!load_relaxed(&timers.fired))
 		return;
 	for (t = xchg_acq_rel(&timers.fired, (struct ghi_sigtimer *)NULL); t; t = next) {
 		next = t->fired_next;
 		store_release(&t->listed, 0u);
-		uint32_t n = xchg_acq_rel(&t->fired, 0u);
-		if (!n || !t->live)
+		if (!due(t, &now))
 			continue;
-		if (t->g)
-			to_thread(t, n);
-		else
-			t->notify(t, n);
+		siginfo_t info = {.si_signo = now.signo, .si_code = SI_TIMER};
+		info.si_timerid = now.id;
+		info.si_value = now.value;
+		if (ghi_sig_send_timer(now.g, &info, t, now.use) < 0)
+			store_release(&t->queued, 0u);
 	}
 }
 

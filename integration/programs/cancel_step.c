@@ -120,7 +120,7 @@ int main(void)
 	alarm(25); /* a request that was lost */
 	become_threaded();
 	catch_steps();
-	for (int round = 0; round < 20; round++) {
+	for (int round = 0; round < 6; round++) {
 		QUIET(cancelled(0));
 		QUIET(cancelled(1));
 		QUIET(cancelled(2));

@@ -151,7 +151,7 @@ static void *killed_in_computation(void *arg)
 {
 	volatile double x = 0;
 	int *stop = arg;
-	while (!__atomic_load_n(stop, __ATOMIC_SEQ_CST)) {
+	do {
 		double a = 1, b = 1;
 		for (int i = 1; i < 1000; i++) {
 			a += 1.0 / i;
@@ -159,7 +159,7 @@ static void *killed_in_computation(void *arg)
 		}
 		QUIET(a == b);
 		x = a;
-	}
+	} while (!__atomic_load_n(stop, __ATOMIC_SEQ_CST));
 	QUIET(x > 0 && ran > 0);
 	return NULL;
 }

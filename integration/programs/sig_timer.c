@@ -104,6 +104,33 @@ static void *to_this_thread(void *arg)
 	return NULL;
 }
 
+/* One timer after the other, each deleted while it expires: what a deleted one sends comes no more,
+ * least of all for the next one. */
+static void *made_anew(void *arg)
+{
+	const struct timespec now = {0};
+	sigset_t set;
+	siginfo_t info;
+	int me = (int)(intptr_t)arg, wrong = 0;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGRTMIN + 2);
+	pthread_sigmask(SIG_BLOCK, &set, NULL);
+	for (int i = 0; i < 400; i++) {
+		struct itimerspec its = {{0, 20000}, {0, 20000}};
+		timer_t t = make(SIGEV_THREAD_ID, SIGRTMIN + 2, me * 1000 + i, CLOCK_MONOTONIC);
+		QUIET(timer_settime(t, 0, &its, NULL) == 0);
+		for (int turn = 0; turn < 3; turn++) {
+			if (sigtimedwait(&set, &info, &now) > 0)
+				wrong += info.si_value.sival_int != me * 1000 + i;
+			sched_yield();
+		}
+		QUIET(timer_delete(t) == 0);
+	}
+	CHECK(wrong == 0);
+	return NULL;
+}
+
 int main(void)
 {
 	struct sigaction action = {.sa_sigaction = on_signal, .sa_flags = SA_SIGINFO};
@@ -217,5 +244,9 @@ int main(void)
 	int status;
 	CHECK(waitpid(pid, &status, 0) == pid && WIFEXITED(status) && WEXITSTATUS(status) == 3);
 	CHECK(timer_delete(t) == 0);
+	for (int i = 0; i < 4; i++)
+		threads[i] = spawn(made_anew, (void *)(intptr_t)i);
+	for (int i = 0; i < 4; i++)
+		join(threads[i]);
 	return check_done();
 }

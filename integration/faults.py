@@ -39,7 +39,7 @@ OWN, PROGRAM_S = 0, 1
 MESSAGES = r"greenhook: (cannot make its .* \(error|staying inert|the system refuses .*)"
 # What a program may be told because of a failure of the runtime's own call: the call that says so, and how.
 MAY_FAIL = {
-    "mmap(@ghi_stack_map)?": ["pthread_create"],  # no stack: EAGAIN, as libc says
+    "mmap(@map_pages)?": ["pthread_create"],  # no stack: EAGAIN, as libc says
     "sched_[gs]etaffinity(@.*)?": ["pthread_setaffinity_np", "sched_getaffinity"],  # what was asked for
     "rt_sigtimedwait(@serve)?": ["sigwait", "got"],  # what was asked for
     "mmap(@grow)?": ["sigqueue.*"],  # no room to queue: EAGAIN, as the kernel says

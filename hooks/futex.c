@@ -18,7 +18,6 @@
 #include "hooks/offload.h"
 #include "src/lot.h"
 #include "src/private_page.h"
-#include "src/sched.h"
 #include "src/sync/word.h"
 
 struct futex_wait {
@@ -196,7 +195,6 @@ long ghi_futex(struct ghi_gthread *self, const long a[6])
 {
 	uint32_t *word = (uint32_t *)a[0], *to = (uint32_t *)a[4];
 	int op = (int)a[1], n = (int)a[2];
-	long r;
 
 	switch (op & FUTEX_CMD_MASK) {
 	case FUTEX_WAIT:
@@ -207,11 +205,8 @@ long ghi_futex(struct ghi_gthread *self, const long a[6])
 				  (op & FUTEX_CMD_MASK) == FUTEX_WAIT ? ~0u : (uint32_t)a[5]);
 	case FUTEX_WAKE:
 	case FUTEX_WAKE_BITSET:
-		r = futex_wake(word, op, n,
-			       (op & FUTEX_CMD_MASK) == FUTEX_WAKE ? ~0u : (uint32_t)a[5]);
-		if (r > 0 && __builtin_expect(ghi_word_overtaken(word), 0) && self)
-			ghi_yield();
-		return r;
+		return futex_wake(word, op, n,
+				  (op & FUTEX_CMD_MASK) == FUTEX_WAKE ? ~0u : (uint32_t)a[5]);
 	case FUTEX_REQUEUE:
 	case FUTEX_CMP_REQUEUE:
 		return futex_requeue(word, op, n, (int)a[3], to, (uint32_t)a[5]);

@@ -9,7 +9,7 @@
 
 pid_t ghi_process_of_thread(pid_t id)
 {
-	return id > 1 << 22 && ghi_gthread_by_tid(id) ? sys_getpid() : id;
+	return ghi_gthread_of_tid(id) ? sys_getpid() : id;
 }
 
 EXPORT pid_t getpgid(pid_t id)

@@ -11,7 +11,7 @@
 #include "hooks/hook.h"
 #include "hooks/offload.h"
 #include "hooks/priority.h"
-#include "src/lot.h"
+#include "src/sync/word.h"
 #include "src/tls.h"
 
 /* A gthread's list of robust mutexes is in its own TCB, as libc's is; the kernel thread has none.
@@ -80,8 +80,12 @@ EXPORT long syscall(long nr, ...)
 	va_end(ap);
 	struct ghi_gthread *self = ghi_hook_self();
 
-	if (nr == SYS_futex && self)
-		return ghi_ret(ghi_futex(self, (const long[6]){a, b, c, d, e, f}));
+	if (nr == SYS_futex && self) {
+		long r = ghi_futex(self, (const long[6]){a, b, c, d, e, f});
+		if (r > 0 && ghi_futex_is_wake((int)b))
+			MAKE_WAY((void *)a);
+		return ghi_ret(r);
+	}
 	if (self) {
 		switch (nr) {
 		case SYS_gettid:

@@ -17,6 +17,7 @@
 #include <sys/wait.h>
 
 #include "hooks/held.h"
+#include "src/base/text.h"
 #include "src/wait.h"
 
 #ifndef P_PIDFD
@@ -105,12 +106,7 @@ static bool traced(pid_t pid)
 {
 	char path[48], text[1024];
 	ghi_format(path, sizeof(path), "/proc/%d/status", pid);
-	long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return false;
-	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	ghi_sys(SYS_close, fd);
-	text[n > 0 ? n : 0] = 0;
+	ghi_text_read(path, text, sizeof(text));
 	char *at = strstr(text, "TracerPid:\t");
 	return at && at[11] != '0';
 }

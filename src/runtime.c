@@ -1,6 +1,5 @@
 /* Start-up as a numbered list, and fork; see runtime.h. */
 #include <dlfcn.h>
-#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "src/base/text.h"
 #include "src/blocked.h"
 #include "src/cancel.h"
 #include "src/control.h"
@@ -83,13 +83,9 @@ struct ghi_gthread *ghi_runtime_main(void)
 /* "max 100000" or "quota period" of cgroup v2; 0 when there is no limit. */
 static unsigned cgroup_cpus(void)
 {
-	char text[64] = "";
-	long fd = ghi_sys(SYS_openat, AT_FDCWD, "/sys/fs/cgroup/cpu.max", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return 0;
-	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	ghi_sys(SYS_close, fd);
-	if (n <= 0 || text[0] < '0' || text[0] > '9')
+	char text[64];
+	ghi_text_read("/sys/fs/cgroup/cpu.max", text, sizeof(text));
+	if (text[0] < '0' || text[0] > '9')
 		return 0;
 	char *end;
 	unsigned long quota = strtoul(text, &end, 10), period = strtoul(end, NULL, 10);

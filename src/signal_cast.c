@@ -1,10 +1,12 @@
 /* Kicks of a kernel thread, and functions run on each of them; see signal.h. */
 #include <execinfo.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <ucontext.h>
 
+#include "src/base/text.h"
 #include "src/cancel.h"
 #include "src/monitor.h"
 #include "src/real.h"
@@ -115,11 +117,7 @@ static bool is_kernel_s(int tid)
 	size_t size;
 
 	ghi_format(path, sizeof(path), "/proc/self/task/%d/stat", tid);
-	long fd = ghi_sys(SYS_openat, AT_FDCWD, path, O_RDONLY | O_CLOEXEC, 0);
-	long n = fd < 0 ? fd : ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	if (fd >= 0)
-		ghi_sys(SYS_close, fd);
-	text[n > 0 ? n : 0] = 0;
+	ghi_text_read(path, text, sizeof(text));
 	/* "tid (name) S ppid pgrp session tty tpgid flags": the name may hold brackets and blanks.
 	 */
 	char *at = strrchr(text, ')');
@@ -253,17 +251,10 @@ int ghi_signal_cancel_libc(int (*cancel)(pthread_t), pthread_t t)
 void ghi_sig_cast_start(void)
 {
 	char text[16];
-	int n = 0;
-	long fd =
-	    ghi_sys(SYS_openat, AT_FDCWD, "/proc/sys/kernel/pid_max", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
-		return;
-	long len = ghi_sys(SYS_read, fd, text, sizeof(text));
-	ghi_sys(SYS_close, fd);
-	for (long i = 0; i < len && text[i] >= '0' && text[i] <= '9'; i++)
-		n = n * 10 + text[i] - '0';
-	if (n > 1)
-		pid_max = n;
+	ghi_text_read("/proc/sys/kernel/pid_max", text, sizeof(text));
+	unsigned long n = strtoul(text, NULL, 10);
+	if (n > 1 && n <= INT_MAX)
+		pid_max = (int)n;
 }
 
 void ghi_sig_cast_reset(void)

@@ -4,10 +4,10 @@
  * Owns: moving a gthread's queue into the kernel and back.  Called by: hooks/exec.c, signal.c.
  * Must not know: why.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "src/base/text.h"
 #include "src/signal_int.h"
 
 unsigned ghi_signal_to_kernel(struct ghi_gthread *self)
@@ -53,13 +53,8 @@ static uint64_t pending_for_thread(void)
 
 	if (ghi_sys(SYS_rt_sigpending, &both, 8) < 0 || !both)
 		return 0;
-	long fd =
-	    ghi_sys(SYS_openat, AT_FDCWD, "/proc/thread-self/status", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
+	if (ghi_text_read("/proc/thread-self/status", text, sizeof(text)) < 0)
 		return 0;
-	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	ghi_sys(SYS_close, fd);
-	text[n > 0 ? n : 0] = 0;
 	const char *line = strstr(text, "SigPnd:");
 	return line ? strtoull(line + strlen("SigPnd:"), NULL, 16) & both : 0;
 }

@@ -67,14 +67,15 @@ static void insert_locked(struct ghi_siginfo_node *n)
 static void fetch_locked(int sig)
 {
 	const struct timespec now = {0, 0};
+	struct ghi_siginfo_node *n;
 	uint64_t set = BIT(sig);
-	siginfo_t info;
 
-	while (ghi_sys(SYS_rt_sigtimedwait, &set, &info, &now, 8) == sig) {
-		struct ghi_siginfo_node *n = ghi_sig_node_new(sig, &info, true);
-		if (n)
-			insert_locked(n);
-	}
+	/* A node first: what was taken out of the kernel must have a place. */
+	while ((n = ghi_sig_node_new(sig, NULL, true)) &&
+	       ghi_sys(SYS_rt_sigtimedwait, &set, &n->info, &now, 8) == sig)
+		insert_locked(n);
+	if (n)
+		ghi_sig_node_free(NULL, n);
 }
 
 void ghi_sig_limbo_put(struct ghi_siginfo_node *n)

@@ -6,12 +6,12 @@
  * kernel, RLIMIT_SIGPENDING bounds how many signals wait before a real-time one is refused, those
  * in the kernel included.
  */
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
 
+#include "src/base/text.h"
 #include "src/signal_int.h"
 
 enum { CHUNK = 128, CHUNKS = 8192 };
@@ -91,12 +91,8 @@ static int64_t count_kernel(int64_t room)
 
 	if (room - at_most > NEAR)
 		return 0;
-	long fd = ghi_sys(SYS_openat, AT_FDCWD, "/proc/self/status", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
+	if (ghi_text_read("/proc/self/status", text, sizeof(text)) < 0)
 		return 0;
-	long n = ghi_sys(SYS_read, fd, text, sizeof(text) - 1);
-	ghi_sys(SYS_close, fd);
-	text[n > 0 ? n : 0] = 0;
 	const char *line = strstr(text, "SigQ:");
 	int64_t has = line ? strtol(line + strlen("SigQ:"), NULL, 10) : 0;
 	store_relaxed(&kernel_has, has);
@@ -156,11 +152,9 @@ struct ghi_siginfo_node *ghi_sig_node_new(int sig, const siginfo_t *info, bool s
 static void release(struct ghi_gthread *g, struct ghi_siginfo_node *n)
 {
 	fetch_add_relaxed(&queued, (int64_t)-1);
-	if (n->sig >= 32)
-		;
-	else if (n->shared)
+	if (n->sig < 32 && n->shared)
 		fetch_and_acq_rel(&shared_std, ~BIT(n->sig));
-	else if (g && !n->timer)
+	else if (n->sig < 32 && g && !n->timer)
 		fetch_and_acq_rel(&g->sig.std, ~BIT(n->sig));
 	give(n);
 }

@@ -1,10 +1,11 @@
 /* mmap and guard pages for gthreads; see stack.h. */
-#include <fcntl.h>
+#include <stdlib.h>
 #include <sys/mman.h>
 
 #include "src/base/atomic.h"
 #include "src/base/report.h"
 #include "src/base/sys.h"
+#include "src/base/text.h"
 #include "src/base/valgrind.h"
 #include "src/gthread.h"
 #include "src/stack.h"
@@ -24,16 +25,9 @@ static uint64_t vmas_left = UINT64_MAX;
 static uint64_t read_max_map_count(void)
 {
 	char text[32];
-	uint64_t n = 0;
-	long fd =
-	    ghi_sys(SYS_openat, AT_FDCWD, "/proc/sys/vm/max_map_count", O_RDONLY | O_CLOEXEC, 0);
-	if (fd < 0)
+	if (ghi_text_read("/proc/sys/vm/max_map_count", text, sizeof(text)) < 0)
 		return 65530;
-	long len = ghi_sys(SYS_read, fd, text, sizeof(text));
-	ghi_sys(SYS_close, fd);
-	for (long i = 0; i < len && text[i] >= '0' && text[i] <= '9'; i++)
-		n = n * 10 + (uint64_t)(text[i] - '0');
-	return n;
+	return strtoull(text, NULL, 10);
 }
 
 static bool guard_by_mprotect(char *map, size_t guard)

@@ -22,8 +22,8 @@ int ghi_word_lock_slow(uint32_t *word, const struct ghi_until *until);
 
 /* Whoever waits is woken when the word is free, and may find that it was taken meanwhile; on one
  * slot always, by a thread that parks only while it holds it.  So too with semaphores and the
- * writers of read-write locks.  One who was overtaken for long
- * leaves the word's address here, and the unlocker that finds it makes way (ghi_word_overtaken). */
+ * writers of read-write locks.  One who was overtaken for long leaves the word's address here, and
+ * the unlocker that finds it makes way (ghi_word_overtaken). */
 enum { GHI_OVERTAKEN_SLOTS = 64 };
 #define GHI_OVERTAKEN_NS (5 * GHI_MS)
 extern const void *ghi_overtaken[GHI_OVERTAKEN_SLOTS];
